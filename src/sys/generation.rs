@@ -1,0 +1,88 @@
+//! Which side of which fork this process is on: a number that changes in every child, whoever forked it.
+//!
+//! # Safety
+//!
+//! This file opens `unsafe` to read one word of a page that the kernel wipes in each child
+//! (`MADV_WIPEONFORK`). The page is mapped once and never unmapped.
+#![allow(unsafe_code)]
+
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+use super::map::{Map, Sharing};
+
+/// The page that a fork wipes. Its first word is the generation, or 0 in a process that has not looked yet.
+static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The last generation that this process or one of its forebears has seen. Private memory, so a child starts
+/// from its parent's number and takes the next: a handle made before the fork then has a smaller number.
+static LAST: AtomicU64 = AtomicU64::new(0);
+
+/// The generation of the calling process; never 0.
+///
+/// A handle that was made at an earlier generation belongs to another process. This sees forks that were not
+/// ours (nix, daemonize, `pre_exec`), raw `clone` included, for the price of two loads.
+pub(crate) fn current() -> u64 {
+    // Acquire: pairs with the Release in `first`, so that the page is seen mapped.
+    let page = PAGE.load(Ordering::Acquire);
+    if page.is_null() {
+        return first();
+    }
+    // SAFETY: PAGE, once set, points to a live page that is never unmapped (a fork copies the mapping).
+    let word = unsafe { &*page };
+    // Relaxed: the number itself is all that is asked; nothing is published through it.
+    match word.load(Ordering::Relaxed) {
+        0 => renew(word),
+        generation => generation,
+    }
+}
+
+#[cold]
+fn first() -> u64 {
+    let page = match wiped_page() {
+        Some(page) => page,
+        None => atfork_word(),
+    };
+    // Release: pairs with the Acquire in `current`. The loser of a race leaks its page: once in a lifetime.
+    let _ = PAGE.compare_exchange(std::ptr::null_mut(), page, Ordering::AcqRel, Ordering::Acquire);
+    current()
+}
+
+/// A page that reads as zero after each fork, or None where the kernel refuses the advice.
+fn wiped_page() -> Option<*mut AtomicU64> {
+    let map = Map::anonymous(super::map::page_size(), Sharing::Private, false).ok()?;
+    let page = map.as_ptr();
+    // SAFETY: the range is the mapping just made; the advice only changes what a child will find there, and
+    // the one word read from it is an atomic for which zero is valid.
+    let advised = unsafe {
+        rustix::mm::madvise(page.as_ptr().cast(), super::map::page_size(), rustix::mm::Advice::LinuxWipeOnFork)
+    };
+    if advised.is_err() {
+        return None;
+    }
+    std::mem::forget(map);
+    Some(page.as_ptr().cast())
+}
+
+/// Without the advice: an ordinary word that an atfork handler clears. It misses raw `clone`, which is why
+/// the page comes first.
+fn atfork_word() -> *mut AtomicU64 {
+    static WORD: AtomicU64 = AtomicU64::new(0);
+    extern "C" fn clear() {
+        WORD.store(0, Ordering::Relaxed);
+    }
+    // SAFETY: `clear` is a plain store to a static, which is async-signal-safe. An error (no memory) would
+    // leave foreign forks unseen; our own forks call `renew_in_child` themselves.
+    let _ = unsafe { libc::pthread_atfork(None, None, Some(clear)) };
+    (&raw const WORD).cast_mut()
+}
+
+#[cold]
+fn renew(word: &AtomicU64) -> u64 {
+    let next = LAST.load(Ordering::Relaxed) + 1;
+    // LAST first: another thread may fork between the two lines, and its child must not take `next` again.
+    LAST.fetch_max(next, Ordering::Relaxed);
+    match word.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => next,
+        Err(generation) => generation,
+    }
+}

@@ -1,0 +1,236 @@
+//! The one `mmap`, the one `munmap`, and the list of the mappings that are ours.
+//!
+//! # Safety
+//!
+//! This file opens `unsafe` because mapping memory is what it wraps. A [`Map`] owns its range: nobody else
+//! unmaps it, and it is unmapped once. What may be done with the bytes is decided by the types of
+//! [`crate::memory`]; here they are only an address.
+#![allow(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::ptr::{self, NonNull};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
+
+/// What a fork does to the pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// `MAP_PRIVATE`: copied on write.
+    Private,
+    /// `MAP_SHARED`: the same memory on both sides.
+    Shared,
+}
+
+/// What this process may do with the pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    ReadWrite,
+}
+
+/// A mapping, owned.
+///
+/// ```text
+///   base            ptr = base + guard                        base + total
+///    | guard page    | len bytes, rounded up to pages | guard page |
+///    |  PROT_NONE    |  PROT_READ | PROT_WRITE        |  PROT_NONE |
+/// ```
+///
+/// Without guards `ptr == base`. A length of zero maps nothing, and `ptr` dangles at a page boundary.
+#[derive(Debug)]
+pub(crate) struct Map {
+    base: NonNull<u8>,
+    total: usize,
+    guard: usize,
+    len: usize,
+}
+
+// SAFETY: a Map is an address range and its lengths; munmap may be called from any thread. Access to the
+// bytes is the business of the types that hold a Map.
+unsafe impl Send for Map {}
+// SAFETY: `&Map` gives out only addresses and calls to madvise, which the kernel serialises.
+unsafe impl Sync for Map {}
+
+impl Map {
+    /// Zeroed memory. `guards` puts an inaccessible page before and behind it.
+    pub(crate) fn anonymous(len: usize, sharing: Sharing, guards: bool) -> io::Result<Map> {
+        let body = round_up(len)?;
+        let guard = if guards && len > 0 { page_size() } else { 0 };
+        let total = body.checked_add(2 * guard).filter(|&t| t <= isize::MAX as usize).ok_or_else(|| too_large(len))?;
+        if total == 0 {
+            return Ok(Map::empty());
+        }
+        let flags = match sharing {
+            Sharing::Private => MapFlags::PRIVATE,
+            Sharing::Shared => MapFlags::SHARED,
+        };
+        let prot = if guard > 0 { ProtFlags::empty() } else { ProtFlags::READ | ProtFlags::WRITE };
+        // SAFETY: a null hint without MAP_FIXED never replaces an existing mapping.
+        let base = unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), total, prot, flags) }?;
+        let map = Map::own(base, total, guard, len, sharing == Sharing::Shared);
+        if guard > 0 {
+            // SAFETY: the range is the body of the mapping made above, which nobody else knows yet.
+            unsafe {
+                rustix::mm::mprotect(map.as_ptr().as_ptr().cast(), body, MprotectFlags::READ | MprotectFlags::WRITE)
+            }?;
+        }
+        Ok(map)
+    }
+
+    /// The first `len` bytes of a file. The caller has checked that the file is that long and cannot shrink.
+    pub(crate) fn file(fd: BorrowedFd<'_>, len: usize, sharing: Sharing, access: Access) -> io::Result<Map> {
+        let total = round_up(len)?;
+        if total == 0 {
+            return Ok(Map::empty());
+        }
+        let flags = match sharing {
+            Sharing::Private => MapFlags::PRIVATE,
+            Sharing::Shared => MapFlags::SHARED,
+        };
+        let prot = match access {
+            Access::Read => ProtFlags::READ,
+            Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
+        };
+        // SAFETY: a null hint without MAP_FIXED never replaces an existing mapping.
+        let base = unsafe { rustix::mm::mmap(ptr::null_mut(), total, prot, flags, fd, 0) }?;
+        Ok(Map::own(base, total, 0, len, sharing == Sharing::Shared))
+    }
+
+    fn own(base: *mut core::ffi::c_void, total: usize, guard: usize, len: usize, shared: bool) -> Map {
+        let base = NonNull::new(base.cast::<u8>()).expect("mmap without MAP_FIXED never returns address zero");
+        let entry = Entry { len: total, shared, hidden: Vec::new() };
+        registry().insert(base.as_ptr() as usize, entry);
+        Map { base, total, guard, len }
+    }
+
+    fn empty() -> Map {
+        let page = ptr::without_provenance_mut::<u8>(page_size());
+        Map { base: NonNull::new(page).expect("a page is not of size zero"), total: 0, guard: 0, len: 0 }
+    }
+
+    /// The first usable byte; page aligned.
+    pub(crate) fn as_ptr(&self) -> NonNull<u8> {
+        // SAFETY: `guard` is at most `total`, so the result stays inside the mapping (or is `base` itself).
+        unsafe { self.base.add(self.guard) }
+    }
+
+    /// The usable bytes, as asked for.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Notes that the pages of `offset..offset + len` (page aligned, within the body) are DONTFORK or no longer.
+    /// The caller makes the madvise call itself, before for `true` and after for `false`.
+    pub(crate) fn set_hidden(&self, offset: usize, len: usize, hidden: bool) {
+        let mut registry = registry();
+        let Some(entry) = registry.get_mut(&(self.base.as_ptr() as usize)) else { return };
+        let (start, end) = (self.guard + offset, self.guard + offset + len);
+        let mut kept = Vec::with_capacity(entry.hidden.len() + 2);
+        for &(s, e) in &entry.hidden {
+            // What of the old range lies outside the new one stays as it was.
+            if s < start {
+                kept.push((s, e.min(start)));
+            }
+            if e > end {
+                kept.push((s.max(end), e));
+            }
+        }
+        if hidden {
+            kept.push((start, end));
+        }
+        kept.retain(|(s, e)| s < e);
+        kept.sort_unstable();
+        entry.hidden = kept;
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        if self.total == 0 {
+            return;
+        }
+        registry().remove(&(self.base.as_ptr() as usize));
+        // SAFETY: the range is ours alone, and the owner of this Map has given up every pointer into it.
+        // An error is not possible for a range that mmap returned, and could not be acted on.
+        let _ = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.total) };
+    }
+}
+
+/// One mapping of ours: its length, whether it is MAP_SHARED, and which byte ranges are DONTFORK.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    len: usize,
+    shared: bool,
+    hidden: Vec<(usize, usize)>,
+}
+
+type Registry = BTreeMap<usize, Entry>;
+
+static REGISTRY: Mutex<Registry> = Mutex::new(BTreeMap::new());
+
+/// The list of our mappings, locked. A fork holds it, so that the child finds it whole and unlocked even when
+/// another thread was mapping at that moment.
+pub(crate) fn registry() -> MutexGuard<'static, Registry> {
+    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether `start..end` is covered by MAP_SHARED mappings of ours. The kernel may show two neighbours as one line.
+pub(crate) fn ours(registry: &Registry, start: usize, end: usize) -> bool {
+    let mut at = start;
+    while at < end {
+        match registry.range(..=at).next_back() {
+            Some((&base, entry)) if entry.shared && at < base + entry.len => at = base + entry.len,
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// In a child, right after fork: puts inaccessible pages where DONTFORK left holes.
+///
+/// Otherwise the child's next allocation lands in the hole, and a stale reference to the hidden region
+/// reads somebody else's data instead of faulting.
+pub(crate) fn fill_holes(registry: &Registry) {
+    for (&base, entry) in registry {
+        for &(start, end) in &entry.hidden {
+            let address = ptr::without_provenance_mut(base + start);
+            // SAFETY: MAP_FIXED_NOREPLACE only ever takes a range that is free; PROT_NONE pages hold no data.
+            let filled = unsafe {
+                rustix::mm::mmap_anonymous(
+                    address,
+                    end - start,
+                    ProtFlags::empty(),
+                    MapFlags::PRIVATE | MapFlags::FIXED_NOREPLACE | MapFlags::NORESERVE,
+                )
+            };
+            // The range is free by construction; if the kernel is out of mappings the child must not go on.
+            if filled.is_err() {
+                std::process::abort();
+            }
+        }
+    }
+}
+
+/// The size of a page, in bytes.
+pub(crate) fn page_size() -> usize {
+    rustix::param::page_size()
+}
+
+/// `len` rounded up to whole pages; an error where that does not fit the address space.
+pub(crate) fn round_up(len: usize) -> io::Result<usize> {
+    let page = page_size();
+    len.checked_add(page - 1)
+        .map(|n| n & !(page - 1))
+        .filter(|&n| n <= isize::MAX as usize)
+        .ok_or_else(|| too_large(len))
+}
+
+fn too_large(len: usize) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::OutOfMemory,
+        format!("a mapping of {len} bytes does not fit the address space; ask for less"),
+    )
+}

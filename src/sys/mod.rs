@@ -1,0 +1,13 @@
+//! Floor 0: the raw calls that rustix does not make safe, each behind a wall of a few lines.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `map` | the one `mmap`, the one `munmap`, and the list of what is ours |
+//! | `loan` | the count of loans of shared memory that forbid a fork |
+//! | `generation` | which side of which fork this process is on |
+//!
+//! Nothing here knows of the floors above.
+
+pub(crate) mod generation;
+pub(crate) mod loan;
+pub(crate) mod map;
