@@ -16,3 +16,6 @@ pub mod pipe;
 pub mod process;
 #[cfg(target_os = "linux")]
 pub mod wire;
+
+#[cfg(target_os = "linux")]
+pub use process::{Builder, JoinHandle, scope, spawn};

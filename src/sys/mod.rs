@@ -5,9 +5,21 @@
 //! | `map` | the one `mmap`, the one `munmap`, and the list of what is ours |
 //! | `loan` | the count of loans of shared memory that forbid a fork |
 //! | `generation` | which side of which fork this process is on |
+//! | `fork` | `fork` and `_exit` |
+//! | `threads` | is this process single-threaded? |
+//! | `foreign` | what a child would share that could corrupt the parent |
+//! | `signals` | blocked across a fork, reset in the child; the stack-overflow notice; timers |
+//! | `orphan` | children that die with their parent |
+//! | `wait` | `waitid` on a pidfd, with the usage |
 //!
 //! Nothing here knows of the floors above.
 
+pub(crate) mod foreign;
+pub(crate) mod fork;
 pub(crate) mod generation;
 pub(crate) mod loan;
 pub(crate) mod map;
+pub(crate) mod orphan;
+pub(crate) mod signals;
+pub(crate) mod threads;
+pub(crate) mod wait;

@@ -65,3 +65,41 @@ impl Wire for String {
     }
 }
 impl Pass for String {}
+
+impl Wire for u32 {
+    const MAX_SIZE: Option<usize> = Some(8);
+    fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
+        (*self as u64).encode(out)
+    }
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        Ok(u64::decode(input)? as u32)
+    }
+}
+impl Wire for bool {
+    const MAX_SIZE: Option<usize> = Some(8);
+    fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
+        (*self as u64).encode(out)
+    }
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        Ok(u64::decode(input)? != 0)
+    }
+}
+impl<T: Wire> Wire for Option<T> {
+    fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
+        self.is_some().encode(out)?;
+        self.iter().try_for_each(|v| v.encode(out))
+    }
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        Ok(if bool::decode(input)? { Some(T::decode(input)?) } else { None })
+    }
+}
+impl<A: Wire, B: Wire, C: Wire> Wire for (A, B, C) {
+    fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
+        self.0.encode(out)?;
+        self.1.encode(out)?;
+        self.2.encode(out)
+    }
+    fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        Ok((A::decode(input)?, B::decode(input)?, C::decode(input)?))
+    }
+}

@@ -256,3 +256,55 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(1));
     }
 }
+
+/// Runs `f` in a bare forked child whose stdout is a memory file, and returns what came out of it. What the
+/// case itself has buffered is written out before.
+pub fn output_of(f: impl FnOnce()) -> String {
+    use std::io::Write;
+    let _ = std::io::stdout().flush();
+    let file = tempfile();
+    let status = in_child(|| {
+        rustix::stdio::dup2_stdout(&file).expect("stdout can be replaced");
+        f();
+        let _ = std::io::stdout().flush();
+        // SAFETY: a null stream asks for all output streams to be flushed.
+        unsafe { libc::fflush(std::ptr::null_mut()) };
+    });
+    assert_eq!(status.code(), Some(0), "the child that prints failed");
+    read_back(file)
+}
+
+/// A file that is gone when this is dropped, in the process that made it.
+pub struct TempFile {
+    path: String,
+    owner: u32,
+}
+
+impl TempFile {
+    /// An empty one.
+    pub fn new(name: &str) -> TempFile {
+        let owner = std::process::id();
+        let path = std::env::temp_dir().join(format!("tine-test-{name}-{owner}"));
+        let path = path.to_str().expect("the temporary directory has a UTF-8 name").to_owned();
+        std::fs::write(&path, "").expect("the temporary directory is writable");
+        TempFile { path, owner }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        if std::process::id() == self.owner {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// How many mappings this process has, of any kind.
+pub fn all_mappings() -> usize {
+    std::fs::read_to_string("/proc/self/maps").expect("/proc is mounted").lines().count()
+}

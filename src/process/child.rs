@@ -1,0 +1,464 @@
+//! A child process, as its parent sees it.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, pidfd_send_signal};
+use rustix::thread::futex;
+
+use super::exit::{Cause, Exit, Ran, Usage, unknown_status};
+use super::inside::SLICE;
+use super::slot::{Slot, go, monotonic_nanos, state};
+use super::stdio::{Ends, StderrTail};
+use super::{oom, tree};
+use crate::pipe::{Reader, Writer};
+use crate::sys::wait::{Reaped, status_after_reaping, try_reap};
+use crate::sys::{generation, signals};
+
+/// A child process: what can be asked of it and done to it, all through `&self`, from any thread.
+///
+/// A [`JoinHandle`](super::JoinHandle) dereferences to its `Child`. The child is named by a pidfd, so no
+/// signal ever reaches another process that was given the same number.
+///
+/// In a process that came to the handle by a fork (a child of the parent that holds it), every method answers
+/// with an error of kind `InvalidInput`: only the parent can wait for, and should signal, its child.
+#[derive(Debug)]
+pub struct Child {
+    pub(super) pid: Pid,
+    pub(super) pidfd: OwnedFd,
+    pub(super) slot: Slot,
+    pub(super) file: Option<OwnedFd>,
+    /// Whose child it is.
+    pub(super) generation: u64,
+    pub(super) born: u64,
+    pub(super) timeout: Option<(Instant, Duration)>,
+    pub(super) oom_kills_before: Option<u64>,
+    pub(super) stderr: Option<StderrTail>,
+    pub(super) ends: Mutex<Ends>,
+    pub(super) fate: Mutex<Fate>,
+}
+
+/// What the parent has done to the child, and what became of it.
+#[derive(Debug, Default)]
+pub(super) struct Fate {
+    exit: Option<Exit>,
+    /// A signal that ends processes was sent through this handle.
+    signalled: bool,
+    /// It was asked to stop.
+    asked: bool,
+    /// The parent ended it because its deadline passed.
+    timed_out: bool,
+}
+
+fn not_owner() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "this handle was copied here by a fork: the child belongs to the parent process, which alone can wait for it",
+    )
+}
+
+/// Whether an error is the one that says so.
+pub(super) fn is_not_owner(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidInput
+}
+
+impl Child {
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().cast_unsigned()
+    }
+
+    fn mine(&self) -> io::Result<()> {
+        if generation::current() == self.generation { Ok(()) } else { Err(not_owner()) }
+    }
+
+    pub(super) fn fate(&self) -> MutexGuard<'_, Fate> {
+        self.fate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the child begin. Until now it waited, whatever the scheduler did.
+    pub(super) fn release(&self) {
+        say(self.slot, go::GO);
+    }
+
+    /// Waits until the child has ended, and tells how.
+    ///
+    /// Right when its grandchildren live on, when it has called exec, when the program ignores SIGCHLD, and
+    /// when several threads wait for the same child: all get the same answer, and it is reaped once.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` in a process that only inherited the handle.
+    #[doc(alias = "waitpid")]
+    #[doc(alias = "waitid")]
+    pub fn wait(&self) -> io::Result<Exit> {
+        Ok(self.wait_until(None)?.expect("a wait without a deadline ends only with an answer"))
+    }
+
+    /// Looks whether the child has ended, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Child::wait`].
+    pub fn try_wait(&self) -> io::Result<Option<Exit>> {
+        self.wait_until(Some(Instant::now()))
+    }
+
+    /// Waits for the end of the child for at most `limit`; None if it lives on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Child::wait`].
+    pub fn wait_timeout(&self, limit: Duration) -> io::Result<Option<Exit>> {
+        // A limit that no clock reaches is none.
+        self.wait_until(Instant::now().checked_add(limit))
+    }
+
+    /// Whether the child has ended. Once true it stays true; false may be stale by the time you look.
+    pub fn is_finished(&self) -> bool {
+        self.fate().exit.is_some() || self.poll(Some(Duration::ZERO)).unwrap_or(true)
+    }
+
+    /// Waits until the pidfd tells the end; false when `limit` came first.
+    fn poll(&self, limit: Option<Duration>) -> io::Result<bool> {
+        let limit = limit
+            .map(|d| Timespec { tv_sec: d.as_secs().min(i64::MAX as u64) as i64, tv_nsec: d.subsec_nanos().into() });
+        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        match poll(&mut fds, limit.as_ref()) {
+            Ok(0) | Err(Errno::INTR) => Ok(false),
+            Ok(_) => Ok(true),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    pub(super) fn wait_until(&self, deadline: Option<Instant>) -> io::Result<Option<Exit>> {
+        self.mine()?;
+        loop {
+            if let Some(exit) = &self.fate().exit {
+                return Ok(Some(exit.clone()));
+            }
+            let now = Instant::now();
+            let mut limit = deadline.map(|d| d.saturating_duration_since(now));
+            if let Some((at, _)) = self.timeout {
+                // The child ends itself at its deadline; a parent that waits ends its descendants too.
+                let left = at.saturating_duration_since(now);
+                limit = Some(limit.map_or(left, |l| l.min(left)));
+            }
+            if self.stderr.is_some() {
+                limit = Some(limit.map_or(SLICE, |l| l.min(SLICE)));
+            }
+            if self.poll(limit)? {
+                if let Some(exit) = self.reap()? {
+                    return Ok(Some(exit));
+                }
+                continue;
+            }
+            if let Some(tail) = &self.stderr {
+                tail.trim();
+            }
+            let now = Instant::now();
+            if self.timeout.is_some_and(|(at, _)| now >= at) {
+                self.end_overdue(deadline)?;
+                if self.fate().exit.is_none() && deadline.is_some_and(|d| Instant::now() >= d) {
+                    return Ok(None);
+                }
+                continue;
+            }
+            if deadline.is_some_and(|d| now >= d) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The deadline of the child has passed while its parent looks on: ask, give it the grace, end the tree.
+    fn end_overdue(&self, deadline: Option<Instant>) -> io::Result<()> {
+        let Some((at, grace)) = self.timeout else { return Ok(()) };
+        let end = at + grace;
+        let first = !std::mem::replace(&mut self.fate().timed_out, true);
+        if first && !grace.is_zero() {
+            self.ask_to_stop();
+            self.send(Signal::TERM)?;
+        }
+        let until = deadline.map_or(end, |d| d.min(end));
+        while Instant::now() < until {
+            if self.poll(Some(until.saturating_duration_since(Instant::now())))? {
+                self.reap()?;
+                return Ok(());
+            }
+        }
+        if Instant::now() >= end {
+            tree::kill(self.pidfd.as_fd(), self.pid)?;
+            // SIGKILL is on its way; only the kernel stands between it and the end.
+            let last = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+            self.poll(last)?;
+            self.reap()?;
+        }
+        Ok(())
+    }
+
+    /// Takes the status of a child that has ended; None if it has not. Exactly one caller reaps.
+    fn reap(&self) -> io::Result<Option<Exit>> {
+        let mut fate = self.fate();
+        if let Some(exit) = &fate.exit {
+            return Ok(Some(exit.clone()));
+        }
+        let (status, usage) = match try_reap(self.pidfd.as_fd()) {
+            Ok(None) => return Ok(None),
+            Ok(Some(Reaped { status, usage })) => (Some(status), usage.into()),
+            // Somebody else reaped it. That it is dead was told by its pidfd.
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
+                if !self.poll(Some(Duration::ZERO))? {
+                    return Ok(None);
+                }
+                (status_after_reaping(self.pidfd.as_fd()), Usage::default())
+            }
+            Err(error) => return Err(error),
+        };
+        let exit = self.certificate(&fate, status, usage);
+        fate.exit = Some(exit.clone());
+        Ok(Some(exit))
+    }
+
+    fn certificate(&self, fate: &Fate, status: Option<i32>, usage: Usage) -> Exit {
+        let status = status.map_or_else(unknown_status, ExitStatus::from_raw);
+        let notes = self.slot.header().notes.load(Ordering::Relaxed);
+        let noted = |bit| notes & bit != 0;
+        let mut cause = Cause::from(status);
+        if let Cause::Signal(signal) = cause {
+            let overdue = fate.timed_out
+                || noted(signals::NOTE_TIMED_OUT)
+                // The kernel's own timer: SIGKILL, at a deadline that has passed, and not by this handle.
+                || (signal == Signal::KILL && !fate.signalled && self.timeout.is_some_and(|(at, grace)| Instant::now() >= at + grace));
+            cause = match signal {
+                Signal::SEGV | Signal::BUS if noted(signals::NOTE_STACK_OVERFLOW) => Cause::StackOverflow,
+                _ if overdue => Cause::TimedOut,
+                _ if fate.asked && matches!(signal, Signal::TERM | Signal::KILL) => Cause::Stopped,
+                Signal::KILL if !fate.signalled && self.was_killed_for_memory() => Cause::OutOfMemory,
+                _ => cause,
+            };
+        }
+        let ended = self.slot.finished_at().unwrap_or_else(monotonic_nanos);
+        Exit {
+            pid: self.id(),
+            status,
+            cause,
+            usage,
+            age: Duration::from_nanos(ended.saturating_sub(self.born)),
+            ran: match self.slot.state() {
+                state::BORN => Ran::No,
+                state::ENTERED => Ran::Unknown,
+                _ => Ran::Yes,
+            },
+            stderr_tail: self.stderr.as_ref().and_then(|tail| tail.tail().ok()).unwrap_or_default(),
+        }
+    }
+
+    fn was_killed_for_memory(&self) -> bool {
+        matches!((self.oom_kills_before, oom::kills()), (Some(before), Some(now)) if now > before)
+    }
+
+    fn send(&self, signal: Signal) -> io::Result<()> {
+        if matches!(signal, Signal::KILL | Signal::TERM) {
+            self.fate().signalled = true;
+        }
+        match pidfd_send_signal(&self.pidfd, signal) {
+            // It has ended, and may be reaped: there is nobody to tell.
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Sends a signal. To a child that has ended it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` where the child has changed its user; `InvalidInput` in a process that only
+    /// inherited the handle.
+    #[doc(alias = "kill")]
+    #[doc(alias = "pidfd_send_signal")]
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        self.mine()?;
+        self.send(signal)
+    }
+
+    /// Asks the child to end: SIGTERM.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Child::signal`].
+    pub fn terminate(&self) -> io::Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Ends the child: SIGKILL. Its own children live on, unless they are this library's.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Child::signal`].
+    pub fn kill(&self) -> io::Result<()> {
+        self.signal(Signal::KILL)
+    }
+
+    /// Ends the child and all its descendants, those that left its process group or session included.
+    ///
+    /// A descendant whose middle ancestor had already ended (a daemon that forked twice) belongs to another
+    /// parent by now; it is found only if it is still in a process group or session that the child leads.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Child::signal`]; all that could be ended is ended nevertheless.
+    pub fn kill_tree(&self) -> io::Result<()> {
+        self.mine()?;
+        self.fate().signalled = true;
+        tree::kill(self.pidfd.as_fd(), self.pid)
+    }
+
+    /// Asks the child to stop by the flag that it can see with [`stop`](super::stop). Nothing forces it to look.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` in a process that only inherited the handle.
+    pub fn request_stop(&self) -> io::Result<()> {
+        self.mine()?;
+        self.ask_to_stop();
+        Ok(())
+    }
+
+    fn ask_to_stop(&self) {
+        self.fate().asked = true;
+        let word = &self.slot.header().stop;
+        // Release: pairs with the Acquire in `Stop::is_requested`.
+        word.store(1, Ordering::Release);
+        let _ = futex::wake(word, futex::Flags::empty(), i32::MAX as u32);
+    }
+
+    /// Ends the child within about `grace`, as gently as it lets itself be ended, and tells how it ended.
+    ///
+    /// It is asked by its [`stop`](super::stop) flag; after half of `grace` by SIGTERM; at its end the child and
+    /// all its descendants are killed. A child that ends in time by itself keeps its result.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Child::signal`].
+    pub fn shutdown(&self, grace: Duration) -> io::Result<Exit> {
+        self.mine()?;
+        self.ask_to_stop();
+        if let Some(exit) = self.wait_timeout(grace / 2)? {
+            return Ok(exit);
+        }
+        self.send(Signal::TERM)?;
+        if let Some(exit) = self.wait_timeout(grace - grace / 2)? {
+            return Ok(exit);
+        }
+        self.kill_tree()?;
+        self.wait()
+    }
+
+    /// The writing end of the child's stdin, once, if it was [`Stdio::Piped`](super::Stdio::Piped).
+    pub fn take_stdin(&self) -> Option<Writer> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).stdin.take()
+    }
+
+    /// The reading end of the child's stdout, once, if it was [`Stdio::Piped`](super::Stdio::Piped).
+    pub fn take_stdout(&self) -> Option<Reader> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).stdout.take()
+    }
+
+    /// The reading end of the child's stderr, once, if it was [`Stdio::Piped`](super::Stdio::Piped).
+    pub fn take_stderr(&self) -> Option<Reader> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).stderr.take()
+    }
+}
+
+impl AsFd for Child {
+    /// The pidfd: readable when the child has ended, for poll, epoll and async runtimes.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+/// Tells a child that waits to begin.
+pub(super) fn say(slot: Slot, word: u32) {
+    // Release: pairs with the Acquire in the child's wait: what the parent did before is done.
+    if slot.header().go.swap(word, Ordering::AcqRel) == go::ASLEEP {
+        let _ = futex::wake(&slot.header().go, futex::Flags::empty(), 1);
+    }
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Slot(state {})", self.state())
+    }
+}
+
+/// A child that nobody holds a handle of any more: still to be reaped.
+struct Orphan {
+    pidfd: OwnedFd,
+    slot: Slot,
+}
+
+/// Those of this process. Swept by every spawn and every dropped handle, so they do not pile up.
+static ORPHANS: Mutex<Vec<Orphan>> = Mutex::new(Vec::new());
+/// Whether [`ORPHANS`] is empty, for the price of a load.
+static ANY_ORPHANS: AtomicBool = AtomicBool::new(false);
+
+/// Looks at this many of them at a time: more than are added, so the list shrinks to those that live.
+const SWEEP: usize = 8;
+
+/// Reaps what has ended among the children whose handles were dropped.
+pub(super) fn sweep() {
+    // Relaxed: a hint. Who misses an addition leaves it to the next sweep.
+    if !ANY_ORPHANS.load(Ordering::Relaxed) {
+        return;
+    }
+    let mut orphans = ORPHANS.lock().unwrap_or_else(PoisonError::into_inner);
+    let looked_at = orphans.len().min(SWEEP);
+    let mut kept = Vec::new();
+    for orphan in orphans.drain(..looked_at) {
+        match try_reap(orphan.pidfd.as_fd()) {
+            Ok(None) => kept.push(orphan),
+            // Reaped, or by somebody else.
+            Ok(Some(_)) | Err(_) => orphan.slot.give_back(),
+        }
+    }
+    // To the end of the line: the next sweep looks at others.
+    orphans.append(&mut kept);
+    ANY_ORPHANS.store(!orphans.is_empty(), Ordering::Relaxed);
+}
+
+/// In a child: its parent's abandoned children are not its own.
+pub(super) fn forget_orphans() {
+    std::mem::take(&mut *ORPHANS.lock().unwrap_or_else(PoisonError::into_inner));
+    ANY_ORPHANS.store(false, Ordering::Relaxed);
+}
+
+/// Keeps other threads out of the list across a fork, so that the child finds it unlocked.
+pub(super) fn hold_orphans() -> impl Sized {
+    ORPHANS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // In another process only the descriptors are closed: the child and its slot are the parent's.
+        if generation::current() != self.generation {
+            return;
+        }
+        let ended = self.fate().exit.is_some() || self.reap().is_ok_and(|exit| exit.is_some());
+        if ended {
+            self.slot.give_back();
+        } else if let Ok(pidfd) = self.pidfd.try_clone() {
+            // A child that was never told to go (its spawn panicked) would wait for ever.
+            ORPHANS.lock().unwrap_or_else(PoisonError::into_inner).push(Orphan { pidfd, slot: self.slot });
+            ANY_ORPHANS.store(true, Ordering::Relaxed);
+        }
+        sweep();
+    }
+}

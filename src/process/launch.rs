@@ -1,0 +1,276 @@
+//! The parent's side of a spawn: from the checks to GO.
+//!
+//! ```text
+//!   checks -> slot -> signals blocked -> fork -> pidfd -> (child reports its settings)
+//!          -> the closure is dropped here -> GO -> signals unblocked
+//! ```
+//!
+//! # Safety
+//!
+//! This file opens `unsafe` for the fork itself: it is where its conditions are checked.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Mutex;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::child::{Child, Fate, hold_orphans, say, sweep};
+use super::error::SpawnError;
+use super::handle::JoinHandle;
+use super::inside::{self, Inside, Prepared};
+use super::options::Settings;
+use super::slot::{BODY, Slot, go, hold_table, monotonic_nanos};
+use super::stdio::{Ends, StderrTail};
+use super::{hooks, moved, oom};
+use crate::sys::fork::Side;
+use crate::sys::{foreign, fork, loan, orphan, threads};
+use crate::wire::Wire;
+
+/// Which checks a fork passes before it is made. The loans are checked always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Checks {
+    All,
+    /// The caller answers for foreign shared memory.
+    AllowShared,
+    /// The caller answers for everything.
+    None,
+}
+
+/// A fork to be made: the settings, and the parent's ends of what was opened for the child.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) settings: Settings,
+    pub(super) ends: Ends,
+    pub(super) stderr: Option<StderrTail>,
+}
+
+/// What the fork made: on each side its own.
+pub(super) enum Forked {
+    Parent(Child),
+    Child(&'static Inside, Option<OwnedFd>),
+}
+
+/// Whether a result of this type may need more room than a slot has.
+fn needs_file<T: Wire>() -> bool {
+    // A backtrace is long, too.
+    T::MAX_SIZE.is_none_or(|max| max > BODY)
+        || std::env::var_os("RUST_BACKTRACE").is_some()
+        || std::env::var_os("RUST_LIB_BACKTRACE").is_some()
+}
+
+fn os(what: &'static str) -> impl Fn(io::Error) -> SpawnError {
+    move |error| SpawnError::from_os(what, error)
+}
+
+/// Makes a child that waits for [`Child::release`]. In the child, returns when that has come.
+///
+/// # Safety
+///
+/// With [`Checks::All`] none is left to the caller but that the child's side ends in `_exit` and never returns
+/// into code that the parent runs too. With less, the caller answers for what is not checked.
+pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Forked, SpawnError> {
+    sweep();
+    if loan::held() > 0 {
+        return Err(SpawnError::LoanHeld);
+    }
+    if checks != Checks::None {
+        let others = threads::others().map_err(os("counting threads"))?;
+        if !others.is_empty() {
+            return Err(SpawnError::MultiThreaded { threads: others });
+        }
+    }
+    let found = match checks {
+        Checks::None => foreign::Foreign::default(),
+        _ => foreign::look().map_err(os("looking for what the child would share"))?,
+    };
+    if let (Checks::All, Some(what)) = (checks, found.refused) {
+        return Err(SpawnError::SharedMemory(what));
+    }
+    let Plan { settings, ends, stderr } = plan;
+    let file = match file {
+        true => Some(
+            rustix::fs::memfd_create("tine-result", rustix::fs::MemfdFlags::CLOEXEC)
+                .map_err(|e| SpawnError::from_os("making a file for the result", e.into()))?,
+        ),
+        false => None,
+    };
+    let report = match settings.can_fail() {
+        true => Some(
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+                .map_err(|e| SpawnError::from_os("making a pipe for the settings", e.into()))?,
+        ),
+        false => None,
+    };
+    let parent = orphan::Parent::here().map_err(os("making a lifeline"))?;
+    let slot = Slot::take().map_err(os("making shared memory for the result"))?;
+    let oom_kills_before = oom::kills();
+    let prepared = Prepared {
+        slot,
+        parent,
+        epolls: &found.epolls,
+        settings: &settings,
+        file: file.as_ref(),
+        report: report.as_ref().map(|(_, writer)| writer),
+    };
+
+    // Held across the fork, in this order, so that another thread's use of them cannot leave the child with a
+    // lock that nobody will ever open.
+    let held = (hooks::hold(), hold_orphans(), hold_table());
+    let born = monotonic_nanos();
+    // SAFETY: as the caller promises; the checks above cover what they name.
+    let forked = unsafe { fork::fork_with_signals_blocked() };
+    drop(held);
+    let (side, blocked) = match forked {
+        Ok(forked) => forked,
+        Err(error) => {
+            slot.give_back();
+            return Err(SpawnError::from_os("fork", error));
+        }
+    };
+    match side {
+        Side::Child => {
+            let inside = inside::begin(&prepared, blocked);
+            // The parent's ends of the child's streams, its writing end of nothing: all but the result file.
+            drop((ends, stderr, report));
+            Ok(Forked::Child(inside, file))
+        }
+        Side::Parent(pid) => {
+            let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+                Ok(pidfd) => pidfd,
+                Err(errno) => {
+                    abort_child(slot, pid);
+                    return Err(SpawnError::from_os("opening a descriptor for the child", errno.into()));
+                }
+            };
+            // None where the deadline is beyond what the clock can say: then it is none.
+            let timeout = settings.timeout.and_then(|limit| Some((Instant::now().checked_add(limit)?, settings.grace)));
+            let child = Child {
+                pid,
+                pidfd,
+                slot,
+                file,
+                generation: crate::sys::generation::current(),
+                born,
+                timeout,
+                oom_kills_before,
+                stderr,
+                ends: Mutex::new(ends),
+                fate: Mutex::new(Fate::default()),
+            };
+            // The child's ends close here with the settings.
+            drop(settings);
+            if let Some((reader, writer)) = report {
+                drop(writer);
+                hear_report(&child, reader)?;
+            }
+            drop(blocked);
+            Ok(Forked::Parent(child))
+        }
+    }
+}
+
+/// The child cannot be kept: it is told to end, and reaped. It waits for GO, so its number is still its own.
+fn abort_child(slot: Slot, pid: Pid) {
+    say(slot, go::ABORT);
+    loop {
+        match rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()) {
+            Err(rustix::io::Errno::INTR) => {}
+            // Reaped, or there is nobody to reap (SIGCHLD is ignored).
+            _ => break,
+        }
+    }
+    slot.give_back();
+}
+
+/// Waits until the child has applied its settings, or failed to, or died over it.
+fn hear_report(child: &Child, reader: OwnedFd) -> Result<(), SpawnError> {
+    let mut bytes = [0; 4096];
+    let length = loop {
+        let mut fds = [PollFd::new(&reader, PollFlags::IN), PollFd::new(&child.pidfd, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(errno) => return Err(SpawnError::from_os("waiting for the child's settings", errno.into())),
+            Ok(_) => {}
+        }
+        // The death of the child counts even if somebody else holds the pipe's other end open.
+        if fds[0].revents().is_empty() {
+            break 0;
+        }
+        match rustix::io::read(&reader, &mut bytes) {
+            Err(rustix::io::Errno::INTR) => {}
+            Ok(length) => break length,
+            Err(_) => break 0,
+        }
+    };
+    match bytes[..length] {
+        [0, ..] => Ok(()),
+        [1, a, b, c, d, ref what @ ..] => {
+            // The child is on its way out and needs no word.
+            let _ = child.wait();
+            let source = io::Error::from_raw_os_error(i32::from_ne_bytes([a, b, c, d]));
+            Err(SpawnError::Setup { what: String::from_utf8_lossy(what).into_owned(), source })
+        }
+        _ => {
+            let exit = child.wait();
+            let how = exit.map_or_else(|e| e.to_string(), |exit| exit.to_string());
+            Err(SpawnError::Io(io::Error::other(format!("the child died while it applied its settings: {how}"))))
+        }
+    }
+}
+
+/// Spawns a closure. On failure the closure comes back.
+///
+/// # Safety
+///
+/// With [`Checks::All`], none; with less, the caller answers for what is not checked.
+pub(super) unsafe fn spawn<F, T>(plan: Plan, checks: Checks, f: F) -> Result<JoinHandle<T>, (SpawnError, F)>
+where
+    F: FnOnce() -> T,
+    T: Wire,
+{
+    // SAFETY: as the caller promises; the child goes into `run`, which never returns.
+    let child = match unsafe { launch(plan, checks, needs_file::<T>()) } {
+        Err(error) => return Err((error, f)),
+        Ok(Forked::Child(inside, file)) => inside::run(inside, file, f),
+        Ok(Forked::Parent(child)) => child,
+    };
+    let dropped = catch_unwind(AssertUnwindSafe(|| moved::hand_over(|| drop(f))));
+    child.release();
+    if let Err(payload) = dropped {
+        // The child has its own copy and runs; the panic is this process's own.
+        drop(child);
+        resume_unwind(payload);
+    }
+    Ok(JoinHandle::new(child, PhantomData))
+}
+
+/// As [`spawn`], but the closure comes back beside the handle, undropped.
+///
+/// # Safety
+///
+/// As for [`spawn`].
+pub(super) unsafe fn spawn_keeping<F, T>(
+    plan: Plan,
+    checks: Checks,
+    f: F,
+) -> Result<(JoinHandle<T>, F), (SpawnError, F)>
+where
+    F: FnOnce() -> T,
+    T: Wire,
+{
+    // SAFETY: as the caller promises; the child goes into `run`, which never returns.
+    match unsafe { launch(plan, checks, needs_file::<T>()) } {
+        Err(error) => Err((error, f)),
+        Ok(Forked::Child(inside, file)) => inside::run(inside, file, f),
+        Ok(Forked::Parent(child)) => {
+            child.release();
+            Ok((JoinHandle::new(child, PhantomData), f))
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Captures that go to the child only.
+
+use std::cell::Cell;
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
+
+thread_local! {
+    /// How many spawns of this thread are just now dropping the parent's copy of their closure.
+    static HANDING_OVER: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs `drop_captures` with the mark that what it drops has gone to a child.
+pub(super) fn hand_over(drop_captures: impl FnOnce()) {
+    struct Unmark;
+    impl Drop for Unmark {
+        fn drop(&mut self) {
+            HANDING_OVER.with(|n| n.set(n.get().saturating_sub(1)));
+        }
+    }
+    HANDING_OVER.with(|n| n.set(n.get() + 1));
+    let _unmark = Unmark;
+    drop_captures();
+}
+
+/// In a child: a spawn that its parent was in the middle of is not this process's.
+pub(super) fn forget_hand_over() {
+    HANDING_OVER.with(|n| n.set(0));
+}
+
+/// A value that a spawned closure takes with it: the child drops it, the parent only forgets its copy.
+///
+/// A closure is copied by fork, and both copies of what it captured are dropped, each by its process. For
+/// memory that is right; for what stands for something outside memory it happens once too often: a temporary
+/// directory is removed under the child, a buffer is flushed twice, a connection is closed while the child
+/// uses it. `Moved` makes the parent's drop do nothing, *in the spawn that took it*; anywhere else (the spawn
+/// failed, the closure was never spawned) it drops the value as usual.
+///
+/// What is forgotten stays allocated in the parent: memory, and descriptors too.
+///
+/// # Examples
+///
+/// ```no_run
+/// use tine::process::Moved;
+///
+/// struct Directory(std::path::PathBuf);
+/// impl Drop for Directory {
+///     fn drop(&mut self) {
+///         let _ = std::fs::remove_dir_all(&self.0);
+///     }
+/// }
+///
+/// let scratch = Moved(Directory("/tmp/scratch".into()));
+/// let child = tine::spawn(move || std::fs::write(scratch.0.join("file"), "text").is_ok())?;
+/// assert!(child.join()?); // removed once, by the child, when the closure ended
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Moved<T> {
+    value: ManuallyDrop<T>,
+}
+
+/// Wraps `value`, as a tuple struct's constructor would.
+#[allow(non_snake_case)]
+pub fn Moved<T>(value: T) -> Moved<T> {
+    Moved { value: ManuallyDrop::new(value) }
+}
+
+impl<T> Moved<T> {
+    /// The value, to be dropped as usual.
+    pub fn into_inner(self) -> T {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is never used again and its Drop does not run, so the value is taken once.
+        #[allow(unsafe_code)]
+        unsafe {
+            ManuallyDrop::take(&mut this.value)
+        }
+    }
+}
+
+impl<T> Drop for Moved<T> {
+    fn drop(&mut self) {
+        if HANDING_OVER.with(Cell::get) == 0 {
+            // SAFETY: this is the only drop of the value, and nothing uses it afterwards.
+            #[allow(unsafe_code)]
+            unsafe {
+                ManuallyDrop::drop(&mut self.value);
+            }
+        }
+    }
+}
+
+impl<T> Deref for Moved<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> DerefMut for Moved<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Moved<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Moved").field(&*self.value).finish()
+    }
+}

@@ -1,0 +1,149 @@
+//! A panic, as data that crosses.
+
+use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fmt;
+use std::panic::PanicHookInfo;
+use std::sync::{Mutex, PoisonError};
+
+use crate::wire::{DecodeError, Decoder, EncodeError, Encoder, Wire};
+
+/// A panic that happened in a child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Panic {
+    /// The message: what was given to `panic!`, or a remark that the payload was no text.
+    pub message: String,
+    /// Where it happened; None where the program replaced the panic hook in the child.
+    pub location: Option<Location>,
+    /// The backtrace, where `RUST_BACKTRACE` or `RUST_LIB_BACKTRACE` asks for it.
+    pub backtrace: Option<String>,
+}
+
+/// A place in the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Location {
+    /// The file, as the compiler was given it.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+    /// The column, from 1.
+    pub column: u32,
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "panicked: {}", self.message)?;
+        match &self.location {
+            Some(location) => write!(f, ", at {location}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+impl Wire for Panic {
+    fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
+        self.message.encode(out)?;
+        let location = self.location.as_ref().map(|l| (l.file.clone(), l.line, l.column));
+        location.encode(out)?;
+        self.backtrace.encode(out)
+    }
+
+    fn decode(input: &mut Decoder<'_>) -> Result<Panic, DecodeError> {
+        let message = String::decode(input)?;
+        let location = Option::<(String, u32, u32)>::decode(input)?;
+        let location = location.map(|(file, line, column)| Location { file, line, column });
+        Ok(Panic { message, location, backtrace: Option::decode(input)? })
+    }
+}
+
+impl Panic {
+    fn of(info: &PanicHookInfo<'_>) -> Panic {
+        let location =
+            info.location().map(|l| Location { file: l.file().to_owned(), line: l.line(), column: l.column() });
+        let backtrace = Backtrace::capture();
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+        Panic { message: message_of(info.payload()), location, backtrace }
+    }
+
+    /// The panic with this payload: as the hook saw it if it was the last that the hook saw. A panic that is
+    /// raised anew by `resume_unwind` passes no hook, and has only its message.
+    pub(super) fn caught(payload: &(dyn Any + Send)) -> Panic {
+        let message = message_of(payload);
+        let last = LAST.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match last {
+            Some(last) if last.message == message => last,
+            _ => Panic { message, location: None, backtrace: None },
+        }
+    }
+
+    /// The encoding, cut to `limit` bytes: the backtrace goes first, then the end of the message.
+    pub(super) fn encode_within(mut self, limit: usize) -> Vec<u8> {
+        let encoded = |panic: &Panic| {
+            let mut out = Encoder::new();
+            // Strings and numbers always encode.
+            let _ = panic.encode(&mut out);
+            out.into_bytes()
+        };
+        let bytes = encoded(&self);
+        if bytes.len() <= limit {
+            return bytes;
+        }
+        self.backtrace = None;
+        let over = encoded(&self).len().saturating_sub(limit);
+        let keep = self.message.floor_char_boundary_at(self.message.len().saturating_sub(over));
+        self.message.truncate(keep);
+        encoded(&self)
+    }
+}
+
+/// `str::floor_char_boundary`, which the stated Rust version does not have.
+trait CharBoundary {
+    fn floor_char_boundary_at(&self, at: usize) -> usize;
+}
+
+impl CharBoundary for String {
+    fn floor_char_boundary_at(&self, at: usize) -> usize {
+        (0..=at.min(self.len())).rev().find(|&i| self.is_char_boundary(i)).unwrap_or(0)
+    }
+}
+
+fn message_of(payload: &dyn Any) -> String {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        (*text).to_owned()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "(a payload that is not text)".to_owned()
+    }
+}
+
+/// The last panic that the hook saw in this process. Private memory: each child has its own.
+static LAST: Mutex<Option<Panic>> = Mutex::new(None);
+
+/// In the child: has the hook note each panic before the program's own hook prints it. `at_abort` is called
+/// with it where the program aborts on panic, since then nothing else will be.
+pub(super) fn note_panics(at_abort: impl Fn(Panic) + Send + Sync + 'static) {
+    *LAST.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    // Forked while unwinding: the hook cannot be changed, and a second panic aborts anyway.
+    if std::thread::panicking() {
+        return;
+    }
+    let previous = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let panic = Panic::of(info);
+        if cfg!(panic = "abort") {
+            at_abort(panic);
+        } else {
+            *LAST.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+        }
+        previous(info);
+    }));
+}

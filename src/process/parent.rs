@@ -1,0 +1,89 @@
+//! The parent of this process, if that was one of ours.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::inside::inside;
+
+/// The process that spawned this one. See [`parent`].
+#[derive(Clone, Copy, Debug)]
+pub struct Parent {
+    pid: Pid,
+    name: Option<&'static str>,
+}
+
+/// In a child of this library: its parent. None in a program's first process, and in one that was forked by
+/// other means.
+///
+/// # Examples
+///
+/// ```no_run
+/// assert!(tine::process::parent().is_none());
+/// let here = std::process::id();
+/// let child = tine::spawn(move || tine::process::parent().is_some_and(|p| p.id() == here))?;
+/// assert!(child.join()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[doc(alias = "getppid")]
+pub fn parent() -> Option<Parent> {
+    let inside = inside()?;
+    Some(Parent { pid: inside.parent.pid, name: inside.parent_name.as_deref() })
+}
+
+impl Parent {
+    /// Its process id. If it is dead, another process may have the number.
+    pub fn id(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().cast_unsigned()
+    }
+
+    /// Its name, if it was given one with [`Builder::name`](super::Builder::name) when it was itself a child.
+    pub fn name(&self) -> Option<&str> {
+        self.name
+    }
+
+    /// Whether it lives. True may be stale by the time you look; false stays.
+    pub fn is_alive(&self) -> bool {
+        rustix::process::getppid() == Some(self.pid)
+    }
+
+    /// Waits until the parent has ended, for at most `limit`; false if it lives on. Of use in a child that was
+    /// built with [`die_with_parent(false)`](super::Builder::die_with_parent): others do not see its end.
+    ///
+    /// # Errors
+    ///
+    /// When no descriptor can be had for the parent.
+    pub fn wait_timeout(&self, limit: Duration) -> io::Result<bool> {
+        let deadline = Instant::now().checked_add(limit);
+        let pidfd = match pidfd_open(self.pid, PidfdFlags::empty()) {
+            Ok(pidfd) => pidfd,
+            Err(Errno::SRCH) => return Ok(true),
+            Err(errno) => return Err(errno.into()),
+        };
+        // Opened, so pinned; and still our parent, so it is the right one and not one with its number.
+        if !self.is_alive() {
+            return Ok(true);
+        }
+        self.wait_for(pidfd, deadline)
+    }
+
+    fn wait_for(&self, pidfd: OwnedFd, deadline: Option<Instant>) -> io::Result<bool> {
+        loop {
+            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+            let limit = left.map(|d| Timespec {
+                tv_sec: d.as_secs().min(i64::MAX as u64) as i64,
+                tv_nsec: d.subsec_nanos().into(),
+            });
+            match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], limit.as_ref()) {
+                Ok(0) if left.is_some_and(|l| l.is_zero()) => return Ok(false),
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return Ok(true),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+}

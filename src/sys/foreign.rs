@@ -1,0 +1,172 @@
+//! What a child would share with its parent that could corrupt the parent.
+//!
+//! A forked child has its own memory, but not its own kernel objects. Three kinds let code that is sound in
+//! each process alone break the other:
+//!
+//! - an **epoll** instance: a descriptor that the child registers plants the child's pointer in the list that
+//!   the parent reads back and follows;
+//! - an **io_uring**: what the child queues runs against the parent's memory;
+//! - a **writable shared mapping** that somebody else made: both sides hold `&mut` to the same bytes.
+//!
+//! The first is replaced in the child. The other two are refused by name.
+//!
+//! # Safety
+//!
+//! This file opens `unsafe` in one function, to replace what a descriptor number refers to.
+
+use std::io;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+
+use super::map;
+
+/// What the look found.
+#[derive(Debug, Default)]
+pub(crate) struct Foreign {
+    /// What forbids the fork, in words.
+    pub(crate) refused: Option<String>,
+    /// The epoll instances that the child must replace.
+    pub(crate) epolls: Vec<RawFd>,
+}
+
+/// Looks at the descriptors and the mappings of this process.
+pub(crate) fn look() -> io::Result<Foreign> {
+    let mut found = descriptors()?;
+    if found.refused.is_none() {
+        found.refused = mappings()?;
+    }
+    Ok(found)
+}
+
+fn descriptors() -> io::Result<Foreign> {
+    let mut found = Foreign::default();
+    let directory = rustix::fs::open(
+        "/proc/self/fd",
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )?;
+    let mut room = Vec::with_capacity(4096);
+    let mut entries = rustix::fs::RawDir::new(&directory, room.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(fd) = name.to_str().ok().and_then(|n| n.parse::<RawFd>().ok()) else { continue };
+        let mut target = [0_u8; 32];
+        // Only the first bytes matter, and a buffer on the stack spares an allocation for each descriptor.
+        let Ok(length) = rustix::fs::readlinkat_raw(&directory, name, &mut target) else { continue };
+        match &target[..length] {
+            b"anon_inode:[eventpoll]" => found.epolls.push(fd),
+            b"anon_inode:[io_uring]" => {
+                found.refused = Some(format!(
+                    "descriptor {fd} is an io_uring: what a child queues on it would run against this process's memory; close it before the fork"
+                ));
+                return Ok(found);
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+fn mappings() -> io::Result<Option<String>> {
+    let text = read_whole("/proc/self/maps")?;
+    let registry = map::registry();
+    let mut suspect = None;
+    for line in text.split(|&b| b == b'\n') {
+        let Some(mapping) = Mapping::parse(line) else { continue };
+        if mapping.writable_shared && !map::ours(&registry, mapping.start, mapping.end) {
+            suspect = Some(mapping.start);
+            break;
+        }
+    }
+    drop(registry);
+    match suspect {
+        None => Ok(None),
+        // Whether a mapping stays out of children is told only by smaps, which costs a walk of all pages.
+        Some(_) => inherited_suspect(),
+    }
+}
+
+/// The first foreign writable shared mapping that a child would inherit.
+fn inherited_suspect() -> io::Result<Option<String>> {
+    let text = read_whole("/proc/self/smaps")?;
+    let registry = map::registry();
+    let mut suspect: Option<&[u8]> = None;
+    for line in text.split(|&b| b == b'\n') {
+        if let Some(mapping) = Mapping::parse(line) {
+            let bad = mapping.writable_shared && !map::ours(&registry, mapping.start, mapping.end);
+            suspect = bad.then_some(line);
+        } else if let (Some(flags), Some(mapping)) = (line.strip_prefix(b"VmFlags:"), suspect) {
+            // `dc` is "do not copy on fork": MADV_DONTFORK was given, so no child will see it.
+            if !flags.split(|&b| b == b' ').any(|f| f == b"dc") {
+                let mapping = String::from_utf8_lossy(mapping);
+                let words: Vec<&str> = mapping.split_whitespace().collect();
+                let name = words.get(5..).map(|w| w.join(" ")).unwrap_or_default();
+                return Ok(Some(format!(
+                    "the writable shared mapping {} ({}) was not made by this library: parent and child could both hold \
+                     it by `&mut`; unmap it, or give it MADV_DONTFORK, before the fork",
+                    words.first().copied().unwrap_or_default(),
+                    if name.is_empty() { "no name" } else { &name },
+                )));
+            }
+            suspect = None;
+        }
+    }
+    Ok(None)
+}
+
+/// One line of `/proc/self/maps`: `start-end perms offset dev inode path`.
+struct Mapping {
+    start: usize,
+    end: usize,
+    writable_shared: bool,
+}
+
+impl Mapping {
+    /// None for lines of another form (smaps has many).
+    fn parse(line: &[u8]) -> Option<Mapping> {
+        let mut words = line.splitn(3, |&b| b == b' ');
+        let range = words.next()?;
+        let perms = words.next()?;
+        let dash = range.iter().position(|&b| b == b'-')?;
+        let (start, end) = (hex(&range[..dash])?, hex(&range[dash + 1..])?);
+        Some(Mapping { start, end, writable_shared: perms.get(1) == Some(&b'w') && perms.get(3) == Some(&b's') })
+    }
+}
+
+fn hex(digits: &[u8]) -> Option<usize> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_usize, |n, &d| Some(n.checked_mul(16)? + (d as char).to_digit(16)? as usize))
+}
+
+/// A whole file of `/proc`, read in large pieces: each piece is a consistent run of lines.
+fn read_whole(path: &str) -> io::Result<Vec<u8>> {
+    use std::io::Read;
+    let mut file = std::fs::File::open(path)?;
+    let mut text = Vec::with_capacity(16 * 1024);
+    file.read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// In a child: puts a new, empty epoll instance in the place of each inherited one.
+///
+/// The parent's registrations are then out of the child's reach, and the descriptor number stays taken by
+/// something of the right type, so that its owner's methods still work and its drop closes the right thing.
+pub(crate) fn replace_epolls(epolls: &[RawFd]) -> io::Result<()> {
+    for &number in epolls {
+        let fresh = rustix::event::epoll::create(rustix::event::epoll::CreateFlags::CLOEXEC)?;
+        replace(fresh.as_fd(), number)?;
+    }
+    Ok(())
+}
+
+/// Makes descriptor `number`, which is open, refer to what `with` refers to. The number never goes unowned.
+#[allow(unsafe_code)]
+pub(crate) fn replace(with: std::os::fd::BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
+    // SAFETY: `number` is an open descriptor of this process, and stays open: dup3 replaces what it refers to
+    // in one step. It is not ours to close, so the OwnedFd is forgotten again.
+    let mut place = std::mem::ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });
+    rustix::io::dup3(with, &mut place, rustix::io::DupFlags::CLOEXEC)?;
+    Ok(())
+}
