@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, pidfd_send_signal};
 use rustix::thread::futex;
 
 use super::exit::{Cause, Exit, Ran, Usage, unknown_status};
+use super::handles::Listed;
 use super::inside::SLICE;
 use super::slot::{Slot, go, monotonic_nanos, state};
 use super::stdio::{Ends, StderrTail};
@@ -33,9 +34,9 @@ use crate::sys::{generation, signals};
 #[derive(Debug)]
 pub struct Child {
     pub(super) pid: Pid,
-    pub(super) pidfd: OwnedFd,
+    pub(super) pidfd: Listed,
     pub(super) slot: Slot,
-    pub(super) file: Option<OwnedFd>,
+    pub(super) file: Option<Listed>,
     /// Whose child it is.
     pub(super) generation: u64,
     pub(super) born: u64,
@@ -454,7 +455,7 @@ impl Drop for Child {
         let ended = self.fate().exit.is_some() || self.reap().is_ok_and(|exit| exit.is_some());
         if ended {
             self.slot.give_back();
-        } else if let Ok(pidfd) = self.pidfd.try_clone() {
+        } else if let Ok(pidfd) = self.pidfd.as_fd().try_clone_to_owned() {
             // A child that was never told to go (its spawn panicked) would wait for ever.
             ORPHANS.lock().unwrap_or_else(PoisonError::into_inner).push(Orphan { pidfd, slot: self.slot });
             ANY_ORPHANS.store(true, Ordering::Relaxed);

@@ -188,6 +188,8 @@ impl Joinable {
         bytes.try_reserve_exact(length as usize).map_err(|_| io::ErrorKind::OutOfMemory)?;
         bytes.resize(length as usize, 0);
         let read = read_at(file.as_fd(), &mut bytes, 0)?;
+        // Siblings that were forked meanwhile may hold the file; its memory is not theirs to keep.
+        let _ = rustix::fs::ftruncate(file, 0);
         bytes.truncate(read);
         Ok(bytes)
     }

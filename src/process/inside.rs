@@ -23,7 +23,7 @@ use rustix::thread::futex;
 use super::options::Settings;
 use super::panic::{Panic, note_panics};
 use super::slot::{BODY, Place, Slot, go, state};
-use super::{child, hooks, moved};
+use super::{child, handles, hooks, moved};
 use crate::sys::fork::{exit_now, flush};
 use crate::sys::{foreign, generation, orphan, signals};
 use crate::wire::{Encoder, Wire};
@@ -81,6 +81,7 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
     blocked.into_child();
     moved::forget_hand_over();
     child::forget_orphans();
+    handles::close_inherited();
     let Prepared { slot, parent, settings, .. } = *prepared;
     let header = slot.header();
     signals::leave_notes_in(&header.notes, &header.stop);

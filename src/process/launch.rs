@@ -23,11 +23,12 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::child::{Child, Fate, hold_orphans, say, sweep};
 use super::error::SpawnError;
 use super::handle::JoinHandle;
+use super::handles::Listed;
 use super::inside::{self, Inside, Prepared};
 use super::options::Settings;
 use super::slot::{BODY, Slot, go, hold_table, monotonic_nanos};
 use super::stdio::{Ends, StderrTail};
-use super::{hooks, moved, oom};
+use super::{handles, hooks, moved, oom};
 use crate::sys::fork::Side;
 use crate::sys::{foreign, fork, loan, orphan, threads};
 use crate::wire::Wire;
@@ -121,7 +122,7 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
 
     // Held across the fork, in this order, so that another thread's use of them cannot leave the child with a
     // lock that nobody will ever open.
-    let held = (hooks::hold(), hold_orphans(), hold_table());
+    let held = (hooks::hold(), hold_orphans(), hold_table(), handles::hold());
     let born = monotonic_nanos();
     // SAFETY: as the caller promises; the checks above cover what they name.
     let forked = unsafe { fork::fork_with_signals_blocked() };
@@ -152,9 +153,9 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
             let timeout = settings.timeout.and_then(|limit| Some((Instant::now().checked_add(limit)?, settings.grace)));
             let child = Child {
                 pid,
-                pidfd,
+                pidfd: Listed::new(pidfd),
                 slot,
-                file,
+                file: file.map(Listed::new),
                 generation: crate::sys::generation::current(),
                 born,
                 timeout,

@@ -7,6 +7,7 @@
 //! | `slot` | the words and bytes that both share |
 //! | `options` | settings, as the child applies them |
 //! | `child`, `handle` | a child and its result, as the parent sees them |
+//! | `handles` | the descriptors behind handles, which children let go |
 //! | `exit`, `error`, `panic` | how it ended |
 //! | `tree`, `oom` | what `/proc` and the cgroup know |
 
@@ -15,6 +16,7 @@ mod child;
 mod error;
 mod exit;
 mod handle;
+mod handles;
 mod hooks;
 mod inside;
 mod launch;
