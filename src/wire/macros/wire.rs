@@ -1,0 +1,137 @@
+//! What `wire!` writes for one struct or enum: the type as it was, and the two functions that mirror each other.
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __tine_wire {
+    (struct $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] { $($body:tt)* }) => {
+        $($head)* struct $name<$($p)*> where $($w)* { $($body)* }
+        $crate::__tine_wire! { @named $name [$($p)*] $a $t [$($w)*] $($body)* }
+    };
+    (struct $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] []) => {
+        $($head)* struct $name<$($p)*> where $($w)*;
+        $crate::__tine_wire! { @named $name [$($p)*] $a $t [$($w)*] }
+    };
+    (struct $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] ( $($body:tt)* )) => {
+        $($head)* struct $name<$($p)*> ( $($body)* ) where $($w)*;
+        $crate::__tine_wire! { @positional $name [$($p)*] $a $t [$($w)*] [] $($body)* }
+    };
+    (enum $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] { $($body:tt)* }) => {
+        $($head)* enum $name<$($p)*> where $($w)* { $($body)* }
+        $crate::__tine_wire! { @variants (self out input tag __TineTag) ($name [$($p)*] $a $t [$($w)*]) [] [] [] [] $($body)* }
+    };
+
+    (@named $name:ident $p:tt $a:tt $t:tt $w:tt
+        $($(#[$attribute:meta])* $visible:vis $field:ident : $type:ty),* $(,)?) => {
+        $crate::__tine_wire! { @impl (self out input) ($name $p $a $t $w)
+            [$crate::wire::private::sum(&[$(<$type as $crate::wire::Wire>::MAX_SIZE),*])]
+            [match *self { $name { $(ref $field),* } => { $($crate::wire::Wire::encode($field, out)?;)* } }]
+            [::core::result::Result::Ok($name { $($field: $crate::wire::Wire::decode(input)?),* })]
+        }
+    };
+
+    // A name for each field of a tuple: every step's `field` is another identifier, by hygiene.
+    (@positional $name:ident $p:tt $a:tt $t:tt $w:tt [$($known:tt)*]
+        $(#[$attribute:meta])* $visible:vis $type:ty $(, $($rest:tt)*)?) => {
+        $crate::__tine_wire! { @positional $name $p $a $t $w [$($known)* field: $type,] $($($rest)*)? }
+    };
+    (@positional $name:ident $p:tt $a:tt $t:tt $w:tt [$($field:ident : $type:ty,)*]) => {
+        $crate::__tine_wire! { @impl (self out input) ($name $p $a $t $w)
+            [$crate::wire::private::sum(&[$(<$type as $crate::wire::Wire>::MAX_SIZE),*])]
+            [match *self { $name($(ref $field),*) => { $($crate::wire::Wire::encode($field, out)?;)* } }]
+            [::core::result::Result::Ok($name($(<$type as $crate::wire::Wire>::decode(input)?),*))]
+        }
+    };
+
+    // One variant at a time, each adding its tag, its size, an arm to the encoder and a line to the decoder.
+    (@variants ($this:ident $out:ident $input:ident $tag_read:ident $Tag:ident) $item:tt [$($tag:ident)*] [$($size:tt)*] [$($arm:tt)*] [$($line:tt)*]
+        $(#[$attribute:meta])* $variant:ident { $($(#[$on_field:meta])* $field:ident : $type:ty),* $(,)? }
+        $(= $number:expr)? $(, $($rest:tt)*)?) => {
+        $crate::__tine_wire! { @variants ($this $out $input $tag_read $Tag) $item
+            [$($tag)* $variant]
+            [$($size)* $crate::wire::private::sum(&[$(<$type as $crate::wire::Wire>::MAX_SIZE),*]),]
+            [$($arm)* Self::$variant { $(ref $field),* } => {
+                $out.write_length($Tag::$variant as usize);
+                $($crate::wire::Wire::encode($field, $out)?;)*
+            }]
+            [$($line)* if $tag_read == $Tag::$variant as usize {
+                return ::core::result::Result::Ok(Self::$variant { $($field: $crate::wire::Wire::decode($input)?),* });
+            }]
+            $($($rest)*)?
+        }
+    };
+    (@variants $names:tt $item:tt $tags:tt $sizes:tt $arms:tt $lines:tt
+        $(#[$attribute:meta])* $variant:ident ( $($fields:tt)* ) $(= $number:expr)? $(, $($rest:tt)*)?) => {
+        $crate::__tine_wire! { @fields $names $item $tags $sizes $arms $lines $variant [] ($($fields)*) $($($rest)*)? }
+    };
+    (@variants $names:tt $item:tt $tags:tt $sizes:tt $arms:tt $lines:tt
+        $(#[$attribute:meta])* $variant:ident $(= $number:expr)? $(, $($rest:tt)*)?) => {
+        $crate::__tine_wire! { @variants $names $item $tags $sizes $arms $lines $variant {}, $($($rest)*)? }
+    };
+    (@fields $names:tt $item:tt $tags:tt $sizes:tt $arms:tt $lines:tt $variant:ident [$($known:tt)*]
+        ($(#[$attribute:meta])* $type:ty $(, $($fields:tt)*)?) $($rest:tt)*) => {
+        $crate::__tine_wire! { @fields $names $item $tags $sizes $arms $lines $variant
+            [$($known)* field: $type,] ($($($fields)*)?) $($rest)* }
+    };
+    (@fields ($this:ident $out:ident $input:ident $tag_read:ident $Tag:ident) $item:tt [$($tag:ident)*] [$($size:tt)*] [$($arm:tt)*] [$($line:tt)*]
+        $variant:ident [$($field:ident : $type:ty,)*] () $($rest:tt)*) => {
+        $crate::__tine_wire! { @variants ($this $out $input $tag_read $Tag) $item
+            [$($tag)* $variant]
+            [$($size)* $crate::wire::private::sum(&[$(<$type as $crate::wire::Wire>::MAX_SIZE),*]),]
+            [$($arm)* Self::$variant($(ref $field),*) => {
+                $out.write_length($Tag::$variant as usize);
+                $($crate::wire::Wire::encode($field, $out)?;)*
+            }]
+            [$($line)* if $tag_read == $Tag::$variant as usize {
+                return ::core::result::Result::Ok(Self::$variant($(<$type as $crate::wire::Wire>::decode($input)?),*));
+            }]
+            $($rest)*
+        }
+    };
+    (@variants ($this:ident $out:ident $input:ident $tag_read:ident $Tag:ident) ($name:ident $($item:tt)*)
+        [$($tag:ident)*] [$($size:tt)*] [$($arm:tt)*] [$($line:tt)*]) => {
+        const _: () = {
+            // The places of the variants, whatever their discriminants are.
+            #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+            enum $Tag { $($tag),* }
+            const VARIANTS: &[&str] = &[$(::core::stringify!($tag)),*];
+            $crate::__tine_wire! { @impl ($this $out $input) ($name $($item)*)
+                [$crate::wire::private::sum(&[
+                    $crate::wire::private::tag(VARIANTS.len()),
+                    $crate::wire::private::largest(&[$($size)*]),
+                ])]
+                [match *$this { $($arm)* }]
+                [{
+                    let $tag_read = $input.take_length()?;
+                    $($line)*
+                    ::core::result::Result::Err($crate::wire::private::no_variant(
+                        $input, ::core::stringify!($name), $tag_read,
+                    ))
+                }]
+            }
+        };
+    };
+
+    (@impl ($this:ident $out:ident $input:ident) ($name:ident [$($p:tt)*] [$($a:tt)*] [$($t:ident)*] [$($w:tt)*])
+        [$size:expr] [$($encode:tt)*] [$($decode:tt)*]) => {
+        impl<$($p)*> $crate::wire::Wire for $name<$($a)*> where $($t: $crate::wire::Wire,)* $($w)* {
+            const MAX_SIZE: ::core::option::Option<usize> = $size;
+            #[inline]
+            #[allow(unused_variables, unreachable_code)]
+            fn encode(
+                &$this,
+                $out: &mut $crate::wire::Encoder,
+            ) -> ::core::result::Result<(), $crate::wire::EncodeError> {
+                $($encode)*
+                ::core::result::Result::Ok(())
+            }
+            #[inline]
+            #[allow(unused_variables)]
+            fn decode(
+                $input: &mut $crate::wire::Decoder<'_>,
+            ) -> ::core::result::Result<Self, $crate::wire::DecodeError> {
+                $($decode)*
+            }
+        }
+        impl<$($p)*> $crate::wire::Pass for $name<$($a)*> where $($t: $crate::wire::Wire,)* $($w)* {}
+    };
+}
