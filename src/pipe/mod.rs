@@ -1,24 +1,55 @@
-//! Byte streams.
-use std::io;
-use std::os::fd::OwnedFd;
-/// r
-#[derive(Debug)]
-pub struct Reader(OwnedFd);
-/// w
-#[derive(Debug)]
-pub struct Writer(OwnedFd);
-/// p
-pub fn pipe() -> io::Result<(Reader, Writer)> {
-    let (r, w) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    Ok((Reader(r), Writer(w)))
-}
-impl From<Reader> for OwnedFd {
-    fn from(r: Reader) -> OwnedFd {
-        r.0
-    }
-}
-impl From<Writer> for OwnedFd {
-    fn from(r: Writer) -> OwnedFd {
-        r.0
-    }
-}
+//! Byte streams between processes: pipes, typed messages on them, and a socket that carries descriptors.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//!
+//! let (mut reader, mut writer) = tine::pipe::pipe()?;
+//! writer.write_all(b"across")?;
+//! drop(writer); // the last writer gone: the reader sees the end
+//!
+//! let mut text = String::new();
+//! reader.read_to_string(&mut text)?;
+//! assert_eq!(text, "across");
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! | file | holds | may fail with |
+//! |---|---|---|
+//! | `stream` | [`pipe`], [`Reader`], [`Writer`]: bytes, with deadlines, without SIGPIPE | [`io::Error`](std::io::Error), [`WrongDescriptor`] |
+//! | `frame` | how a message is cut so that nothing can tear it: pure code, no descriptor | [`frame::Fault`] |
+//! | `framed` | [`FrameWriter`], [`FrameReader`]: whole values, over a pipe | [`SendFrameError`], [`RecvFrameError`] |
+//! | `socket` | [`socket_pair`], [`Socket`]: bytes and descriptors together | [`SendFdsError`], [`RecvFdsError`] |
+//! | `ready`, `quiet` | waiting for a descriptor; writing without SIGPIPE | |
+//!
+//! # Who sees the end
+//!
+//! A reader sees the end when the *last* copy of the writing end is closed, and a fork copies every descriptor.
+//! So after a fork each side drops the end it does not use. A parent that keeps a [`Writer`] while it waits on
+//! the [`Reader`] waits for itself, for ever; so does one whose other children inherited a copy. A process that
+//! is killed has its descriptors closed by the kernel: the end is seen then too.
+//!
+//! # Signals, time, and flags of others
+//!
+//! * A call that a signal interrupts goes on, with the time that remains. Nothing is lost or done twice.
+//! * Timeouts are kept by `CLOCK_MONOTONIC`. One too long for the clock to hold means: no limit.
+//! * `O_NONBLOCK` belongs to the *open file description*, which forked processes share: whoever sets it sets it for
+//!   all. These types never set it, and behave the same whether or not somebody else did.
+//! * Writing to a pipe without a reader is [`BrokenPipe`](std::io::ErrorKind::BrokenPipe). SIGPIPE is not raised,
+//!   whatever its disposition.
+//!
+//! # What is not done
+//!
+//! No buffering of bytes (std has `BufReader` and `BufWriter`), no `splice` (rustix has it), no waiting for many
+//! at once (poll what [`AsFd`](std::os::fd::AsFd) gives).
+mod descriptor;
+pub mod frame;
+mod framed;
+mod quiet;
+mod ready;
+mod socket;
+mod stream;
+
+pub use descriptor::{AdoptError, Found, WrongDescriptor};
+pub use framed::{FrameReader, FrameWriter, RecvFrameError, SendFrameError};
+pub use socket::{Message, RecvFdsError, SendFdsError, Socket, socket_pair};
+pub use stream::{Reader, Writer, pipe};
