@@ -13,7 +13,7 @@ use std::os::fd::BorrowedFd;
 use std::ptr::{self, NonNull};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 
 /// What a fork does to the pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Map {
 
     fn own(base: *mut core::ffi::c_void, total: usize, guard: usize, len: usize, shared: bool) -> Map {
         let base = NonNull::new(base.cast::<u8>()).expect("mmap without MAP_FIXED never returns address zero");
-        let entry = Entry { len: total, shared, hidden: Vec::new() };
+        let entry = Entry { len: total, shared, hidden: false };
         registry().insert(base.as_ptr() as usize, entry);
         Map { base, total, guard, len }
     }
@@ -122,28 +122,64 @@ impl Map {
         self.len
     }
 
-    /// Notes that the pages of `offset..offset + len` (page aligned, within the body) are DONTFORK or no longer.
-    /// The caller makes the madvise call itself, before for `true` and after for `false`.
-    pub(crate) fn set_hidden(&self, offset: usize, len: usize, hidden: bool) {
+    /// Gives the kernel `advice` about bytes `offset..offset + len` of the body; partial pages count as whole.
+    ///
+    /// # Safety
+    ///
+    /// The advice leaves what the bytes hold alone (in this process and its children), or the owner of this
+    /// Map keeps only values there for which losing them to zeroes is harmless, and no reference to them.
+    pub(crate) unsafe fn advise(&self, offset: usize, len: usize, advice: Advice) -> io::Result<()> {
+        let Some((start, len)) = self.pages(offset, len) else { return Ok(()) };
+        // SAFETY: the range lies within this mapping (`pages` cuts it there); the caller answers for the effect.
+        Ok(unsafe { rustix::mm::madvise(start.as_ptr().cast(), len, advice) }?)
+    }
+
+    /// Keeps the pages of bytes `offset..offset + len` in memory, not in swap.
+    pub(crate) fn lock(&self, offset: usize, len: usize) -> io::Result<()> {
+        let Some((start, len)) = self.pages(offset, len) else { return Ok(()) };
+        // SAFETY: the range lies within this mapping; locking changes no contents.
+        Ok(unsafe { rustix::mm::mlock(start.as_ptr().cast(), len) }?)
+    }
+
+    /// The opposite of [`Map::lock`].
+    pub(crate) fn unlock(&self, offset: usize, len: usize) -> io::Result<()> {
+        let Some((start, len)) = self.pages(offset, len) else { return Ok(()) };
+        // SAFETY: the range lies within this mapping; unlocking changes no contents.
+        Ok(unsafe { rustix::mm::munlock(start.as_ptr().cast(), len) }?)
+    }
+
+    /// Takes the whole mapping away from every future child (`MADV_DONTFORK`), for good.
+    ///
+    /// # Safety
+    ///
+    /// The owner of this Map touches its bytes in the process that called this only, and never through a
+    /// reference that a child could inherit; in a child it forgets the Map instead of dropping it, because
+    /// the range may be somebody else's there.
+    pub(crate) unsafe fn hide(&self) -> io::Result<()> {
+        if self.total == 0 {
+            return Ok(());
+        }
+        // One lock around both steps: a fork of ours between them would leave a hole that nobody fills.
         let mut registry = registry();
-        let Some(entry) = registry.get_mut(&(self.base.as_ptr() as usize)) else { return };
-        let (start, end) = (self.guard + offset, self.guard + offset + len);
-        let mut kept = Vec::with_capacity(entry.hidden.len() + 2);
-        for &(s, e) in &entry.hidden {
-            // What of the old range lies outside the new one stays as it was.
-            if s < start {
-                kept.push((s, e.min(start)));
-            }
-            if e > end {
-                kept.push((s.max(end), e));
-            }
+        // SAFETY: the range is this mapping; the caller keeps to what the child loses.
+        unsafe { rustix::mm::madvise(self.base.as_ptr().cast(), self.total, Advice::LinuxDontFork) }?;
+        if let Some(entry) = registry.get_mut(&(self.base.as_ptr() as usize)) {
+            entry.hidden = true;
         }
-        if hidden {
-            kept.push((start, end));
+        Ok(())
+    }
+
+    /// The whole pages that hold bytes `offset..offset + len` of the body, cut at its end; None if there are none.
+    fn pages(&self, offset: usize, len: usize) -> Option<(NonNull<u8>, usize)> {
+        let end = offset.saturating_add(len).min(self.len);
+        if offset >= end {
+            return None;
         }
-        kept.retain(|(s, e)| s < e);
-        kept.sort_unstable();
-        entry.hidden = kept;
+        let start = offset & !(page_size() - 1);
+        // `end` is at most `self.len`, whose rounding up succeeded when the mapping was made.
+        let end = round_up(end).unwrap_or(self.len);
+        // SAFETY: `start` is less than `len`, so the result stays inside the body.
+        Some((unsafe { self.as_ptr().add(start) }, end - start))
     }
 }
 
@@ -159,12 +195,12 @@ impl Drop for Map {
     }
 }
 
-/// One mapping of ours: its length, whether it is MAP_SHARED, and which byte ranges are DONTFORK.
+/// One mapping of ours: its length, whether it is MAP_SHARED, whether it is DONTFORK.
 #[derive(Debug)]
 pub(crate) struct Entry {
     len: usize,
     shared: bool,
-    hidden: Vec<(usize, usize)>,
+    hidden: bool,
 }
 
 type Registry = BTreeMap<usize, Entry>;
@@ -191,26 +227,24 @@ pub(crate) fn ours(registry: &Registry, start: usize, end: usize) -> bool {
 
 /// In a child, right after fork: puts inaccessible pages where DONTFORK left holes.
 ///
-/// Otherwise the child's next allocation lands in the hole, and a stale reference to the hidden region
-/// reads somebody else's data instead of faulting.
+/// Otherwise the child's next allocation lands in the hole, and a stale address into the hidden region reads
+/// somebody else's data instead of faulting. This is the second wall: the first is that the owner of a hidden
+/// region asks [`super::generation`] before it touches it. So what cannot be filled is left alone:
+///
+/// - taken already: by the inaccessible page that an earlier child of this family put there, or by an
+///   allocation of an atfork handler, which runs before anything of ours;
+/// - refused by the kernel, which is out of mappings.
 pub(crate) fn fill_holes(registry: &Registry) {
-    for (&base, entry) in registry {
-        for &(start, end) in &entry.hidden {
-            let address = ptr::without_provenance_mut(base + start);
-            // SAFETY: MAP_FIXED_NOREPLACE only ever takes a range that is free; PROT_NONE pages hold no data.
-            let filled = unsafe {
-                rustix::mm::mmap_anonymous(
-                    address,
-                    end - start,
-                    ProtFlags::empty(),
-                    MapFlags::PRIVATE | MapFlags::FIXED_NOREPLACE | MapFlags::NORESERVE,
-                )
-            };
-            // The range is free by construction; if the kernel is out of mappings the child must not go on.
-            if filled.is_err() {
-                std::process::abort();
-            }
-        }
+    for (&base, entry) in registry.iter().filter(|(_, entry)| entry.hidden) {
+        // SAFETY: MAP_FIXED_NOREPLACE only ever takes a range that is free; PROT_NONE pages hold no data.
+        let _ = unsafe {
+            rustix::mm::mmap_anonymous(
+                ptr::without_provenance_mut(base),
+                entry.len,
+                ProtFlags::empty(),
+                MapFlags::PRIVATE | MapFlags::FIXED_NOREPLACE | MapFlags::NORESERVE,
+            )
+        };
     }
 }
 

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `map` | the one `mmap`, the one `munmap`, and the list of what is ours |
 //! | `loan` | the count of loans of shared memory that forbid a fork |
+//! | `pagemap` | which pages are shared and which were copied |
+//! | `identity` | a process, told apart from a later one with the same pid |
 //! | `generation` | which side of which fork this process is on |
 //! | `fork` | `fork` and `_exit` |
 //! | `threads` | is this process single-threaded? |
@@ -17,9 +19,7 @@
 pub(crate) mod foreign;
 pub(crate) mod fork;
 pub(crate) mod generation;
+pub(crate) mod identity;
 pub(crate) mod loan;
 pub(crate) mod map;
-pub(crate) mod orphan;
-pub(crate) mod signals;
-pub(crate) mod threads;
-pub(crate) mod wait;
+pub(crate) mod pagemap;

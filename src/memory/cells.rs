@@ -1,0 +1,245 @@
+//! Memory that others may write at any moment, copied in and out.
+//!
+//! Two rules, and everything here follows from them:
+//!
+//! 1. No reference into such memory, ever: not `&T`, not `&mut T`, not a slice.
+//! 2. Every access is volatile, or one assembler instruction.
+//!
+//! Why volatile: a process that writes while we read is no thread of the Rust program, so no rule of the
+//! language covers it. Nobody else in this process touches the memory otherwise (rule 1), so for the language it
+//! lies outside all of its objects, like a device register, and volatile is the access that is defined there: one
+//! load or store per word as written, nothing assumed about the value, nothing read twice. What two
+//! processes (or threads) race for is then decided by the machine, and there an aligned word of up to 8 bytes is old or
+//! new. The price of the alternatives: a relaxed atomic per byte copies 256 KiB at 6 GB/s instead of 49 (so slow
+//! because no compiler widens it), and an atomic per word mixes sizes with another type's view of the same bytes.
+//!
+//! # Safety
+//!
+//! This file opens `unsafe` for those accesses. [`Cells::new`] takes the promise that the addresses are mapped;
+//! from there on every index is checked.
+#![allow(unsafe_code)]
+
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::ptr::{self, NonNull};
+
+use super::{OutOfRange, span};
+use crate::wire::Plain;
+
+/// `len` values of `T`, somewhere where others may write.
+#[derive(Clone, Copy)]
+pub(super) struct Cells<'a, T> {
+    ptr: NonNull<T>,
+    len: usize,
+    mapped: PhantomData<&'a ()>,
+}
+
+impl<T: Plain> Cells<'_, T> {
+    /// # Safety
+    ///
+    /// For `'a`, `len` values of `T` at `ptr` are mapped readable, and writable if `set` or `copy_from` is
+    /// called; `ptr` is aligned for `T`; this process holds no reference to any of them.
+    pub(super) unsafe fn new(ptr: NonNull<T>, len: usize) -> Self {
+        Cells { ptr, len, mapped: PhantomData }
+    }
+
+    pub(super) fn get(self, index: usize) -> Option<T> {
+        if index >= self.len {
+            return None;
+        }
+        let mut value = MaybeUninit::<T>::uninit();
+        // SAFETY: the source is element `index` of the mapped cells, the target a local of the same size. After the
+        // copy every byte of it is set, and every pattern of bytes is a valid `T`: that is what Plain says.
+        unsafe {
+            copy::<T, Out>(self.ptr.as_ptr().add(index).cast(), value.as_mut_ptr().cast(), size_of::<T>());
+            Some(value.assume_init())
+        }
+    }
+
+    pub(super) fn set(self, index: usize, value: T) -> Result<(), OutOfRange> {
+        span(index, 1, self.len)?;
+        // SAFETY: the target is element `index` of the mapped cells; the source is a value without padding.
+        unsafe { copy::<T, In>(self.ptr.as_ptr().add(index).cast(), (&raw const value).cast_mut().cast(), size_of::<T>()) };
+        Ok(())
+    }
+
+    pub(super) fn copy_to(self, offset: usize, target: &mut [T]) -> Result<(), OutOfRange> {
+        span(offset, target.len(), self.len)?;
+        // SAFETY: `target.len()` elements from `offset` are mapped cells, and `target` is as long; it is ordinary
+        // memory, so they do not overlap. Every pattern of bytes is a valid `T`.
+        unsafe {
+            let cells = self.ptr.as_ptr().add(offset).cast();
+            copy::<T, Out>(cells, target.as_mut_ptr().cast(), size_of_val(target));
+        }
+        Ok(())
+    }
+
+    pub(super) fn copy_from(self, offset: usize, source: &[T]) -> Result<(), OutOfRange> {
+        span(offset, source.len(), self.len)?;
+        // SAFETY: as in `copy_to`, the other way round; `In` only reads from `source`.
+        unsafe {
+            let cells = self.ptr.as_ptr().add(offset).cast();
+            copy::<T, In>(cells, source.as_ptr().cast_mut().cast(), size_of_val(source));
+        }
+        Ok(())
+    }
+
+    pub(super) fn to_vec(self) -> Vec<T> {
+        let mut values: Vec<T> = Vec::with_capacity(self.len);
+        // SAFETY: the vector has room for `len` values, all of which are set before its length says so.
+        unsafe {
+            copy::<T, Out>(self.ptr.as_ptr().cast(), values.as_mut_ptr().cast(), self.len * size_of::<T>());
+            values.set_len(self.len);
+        }
+        values
+    }
+}
+
+/// Out of the cells, or into them.
+trait Direction {
+    /// Moves one `W`; the cell is aligned for it, the ordinary side need not be.
+    unsafe fn word<W: Copy>(cell: *mut W, ordinary: *mut W);
+    /// Moves many words of 8 bytes, from where the cells are aligned for them.
+    unsafe fn words(cells: *mut u64, ordinary: *mut u64, n: usize);
+}
+
+struct Out;
+struct In;
+
+impl Direction for Out {
+    unsafe fn word<W: Copy>(cell: *mut W, ordinary: *mut W) {
+        // SAFETY: handed on from `copy`.
+        unsafe { ordinary.write_unaligned(ptr::read_volatile(cell)) }
+    }
+    unsafe fn words(cells: *mut u64, ordinary: *mut u64, n: usize) {
+        // SAFETY: handed on from `copy`.
+        unsafe { move_words::<Self>(ordinary, cells, cells, ordinary, n) }
+    }
+}
+
+impl Direction for In {
+    unsafe fn word<W: Copy>(cell: *mut W, ordinary: *mut W) {
+        // SAFETY: handed on from `copy`.
+        unsafe { ptr::write_volatile(cell, ordinary.read_unaligned()) }
+    }
+    unsafe fn words(cells: *mut u64, ordinary: *mut u64, n: usize) {
+        // SAFETY: handed on from `copy`.
+        unsafe { move_words::<Self>(cells, ordinary, cells, ordinary, n) }
+    }
+}
+
+/// Copies `bytes` bytes, in units that never split an aligned value of up to 8 bytes:
+///
+/// ```text
+///            8-aligned            8-aligned
+///    | u | u |   u64   |  ..  |   u64   | u |        u: the alignment of T, at most 8
+///     head      middle                   tail
+/// ```
+///
+/// # Safety
+///
+/// `cells` is mapped for `bytes`, aligned for `T`, and no reference leads there; `ordinary` is valid for as many,
+/// for writes if `D` is [`Out`], for reads if it is [`In`]; they do not overlap. `bytes` is a multiple of
+/// `T`'s size.
+unsafe fn copy<T, D: Direction>(cells: *mut u8, ordinary: *mut u8, bytes: usize) {
+    let mut at = 0;
+    // SAFETY: for all of it, `at` plus the size of the step is at most `bytes`; a step of `u` bytes starts at a multiple
+    // of `u` from `cells`, which is aligned to at least that; a step of 8 starts at an address aligned to 8.
+    unsafe {
+        let step = |at: usize| match align_of::<T>() {
+            1 => D::word::<u8>(cells.add(at), ordinary.add(at)),
+            2 => D::word::<u16>(cells.add(at).cast(), ordinary.add(at).cast()),
+            4 => D::word::<u32>(cells.add(at).cast(), ordinary.add(at).cast()),
+            _ => D::word::<u64>(cells.add(at).cast(), ordinary.add(at).cast()),
+        };
+        let unit = align_of::<T>().min(8);
+        while at < bytes && cells.addr().wrapping_add(at) % 8 != 0 {
+            step(at);
+            at += unit;
+        }
+        let middle = (bytes - at) / 8;
+        D::words(cells.add(at).cast(), ordinary.add(at).cast(), middle);
+        at += middle * 8;
+        while at < bytes {
+            step(at);
+            at += unit;
+        }
+    }
+}
+
+/// `n` words, one by one; long runs by one instruction where the machine has it.
+///
+/// Measured on the AMD EPYC machine of the figures, against `memcpy` of 4 KiB, 256 KiB and 64 MiB: volatile words
+/// 0.37, 0.85 and 0.63 of its speed, `rep movsq` 0.98, 0.99 and 1.00. For 64 bytes the instruction is four times
+/// slower than the loop, hence the limit.
+///
+/// # Safety
+///
+/// As for [`copy`], with both sides given twice: as target and source, and as cells and ordinary.
+unsafe fn move_words<D: Direction>(
+    target: *mut u64,
+    source: *mut u64,
+    cells: *mut u64,
+    ordinary: *mut u64,
+    n: usize,
+) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    if n >= 64 {
+        // SAFETY: reads `n` words at `source` and writes them at `target`, upwards (the direction flag is clear on
+        // entry to every `asm!`), which is what the caller allows. No flags and no stack are touched.
+        unsafe {
+            std::arch::asm!(
+                "rep movsq",
+                inout("rcx") n => _,
+                inout("rdi") target => _,
+                inout("rsi") source => _,
+                options(nostack, preserves_flags),
+            );
+        }
+        return;
+    }
+    let _ = (target, source);
+    for i in 0..n {
+        // SAFETY: word `i` of `n`.
+        unsafe { D::word(cells.add(i), ordinary.add(i)) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A Plain type of any alignment, without the help of the wire module.
+    fn round_trip<T: Copy + PartialEq + std::fmt::Debug>(make: impl Fn(usize) -> T) {
+        for total in [0, 1, 2, 3, 7, 8, 9, 31, 63, 64, 65, 130, 1000] {
+            for offset in 0..9.min(total + 1) {
+                let n = total - offset;
+                let mut cells: Vec<T> = (0..total + 1).map(|_| make(0)).collect();
+                let source: Vec<T> = (1..n + 1).map(&make).collect();
+                let base = cells.as_mut_ptr();
+                let mut target: Vec<T> = (0..n).map(|_| make(0)).collect();
+                // SAFETY: both vectors hold what is copied; nothing refers to `cells` meanwhile.
+                unsafe {
+                    copy::<T, In>(base.add(offset).cast(), source.as_ptr().cast_mut().cast(), n * size_of::<T>());
+                    copy::<T, Out>(base.add(offset).cast(), target.as_mut_ptr().cast(), n * size_of::<T>());
+                }
+                assert_eq!(target, source);
+                assert_eq!(&cells[offset..total], source);
+                assert!(cells[..offset].iter().all(|c| *c == make(0)), "nothing before");
+                assert_eq!(cells[total], make(0), "nothing behind");
+            }
+        }
+    }
+
+    #[test]
+    fn copies_are_exact_for_every_alignment_and_length() {
+        round_trip(|i| i as u8);
+        round_trip(|i| i as u16 ^ 0x5a00);
+        round_trip(|i| i as u32 | 0xabcd << 16);
+        round_trip(|i| i as u64 | 0x1234 << 48);
+        round_trip(|i| i as u128 | 0x77 << 120);
+        round_trip(|i| [i as u8, !(i as u8), 3]);
+        round_trip(|i| [i as u16, 1, 2, 3, 4]);
+        round_trip(|_| ());
+    }
+}
