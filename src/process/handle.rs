@@ -6,8 +6,8 @@ use std::io;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::child::{Child, is_not_owner};
@@ -36,7 +36,8 @@ use crate::wire::{DecodeError, Decoder, EncodeError, Wire};
 pub struct JoinHandle<T> {
     shared: Arc<Joinable>,
     /// The captures that the parent keeps until the child has ended.
-    kept: Option<Box<dyn Any + Send>>,
+    /// In a Mutex only to be Sync: it is never locked, since it is never looked at.
+    kept: Mutex<Option<Box<dyn Any + Send>>>,
     result: PhantomData<fn() -> T>,
 }
 
@@ -53,13 +54,19 @@ enum Outcome {
     Failed(JoinError),
 }
 
+static_assertions::assert_impl_all!(JoinHandle<std::rc::Rc<()>>: Send, Sync);
+
 impl<T: Wire> JoinHandle<T> {
     pub(super) fn new(child: Child, result: PhantomData<fn() -> T>) -> JoinHandle<T> {
-        JoinHandle { shared: Arc::new(Joinable { child, taken: AtomicBool::new(false) }), kept: None, result }
+        JoinHandle {
+            shared: Arc::new(Joinable { child, taken: AtomicBool::new(false) }),
+            kept: Mutex::new(None),
+            result,
+        }
     }
 
     pub(super) fn keep(mut self, captures: Box<dyn Any + Send>) -> JoinHandle<T> {
-        self.kept = Some(captures);
+        self.kept = Mutex::new(Some(captures));
         self
     }
 
@@ -100,7 +107,7 @@ impl<T: Wire> JoinHandle<T> {
     fn join_until(&mut self, deadline: Option<Instant>) -> Result<Option<T>, JoinError> {
         let Some(exit) = self.shared.wait_until(deadline)? else { return Ok(None) };
         // What the child's closure held is dropped here only now, when the child has no more use for it.
-        self.kept = None;
+        self.kept = Mutex::new(None);
         match self.shared.take(exit)? {
             Outcome::Failed(error) => Err(error),
             Outcome::Result(bytes) => {

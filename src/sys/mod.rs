@@ -22,4 +22,8 @@ pub(crate) mod generation;
 pub(crate) mod identity;
 pub(crate) mod loan;
 pub(crate) mod map;
+pub(crate) mod orphan;
 pub(crate) mod pagemap;
+pub(crate) mod signals;
+pub(crate) mod threads;
+pub(crate) mod wait;
