@@ -39,6 +39,8 @@ pub(super) struct Inside {
     pub(super) parent: orphan::Parent,
     pub(super) name: Option<String>,
     pub(super) parent_name: Option<String>,
+    /// Whether the parent had other threads, whose locks may be held for ever here.
+    careful: bool,
     /// A process that was forked from this one by other means has another.
     generation: u64,
 }
@@ -71,6 +73,8 @@ pub(super) struct Prepared<'a> {
     pub(super) epolls: &'a [RawFd],
     pub(super) settings: &'a Settings,
     pub(super) file: Option<&'a OwnedFd>,
+    /// Whether this process has other threads, so that the child must keep off the locks of std.
+    pub(super) careful: bool,
     /// Where a failed setting is told; None where no setting can fail.
     pub(super) report: Option<&'a OwnedFd>,
 }
@@ -89,7 +93,8 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
     if let Err((what, error)) = set_up(prepared) {
         report_failure(prepared.report, &what, &error);
     }
-    if !parent.is_mine() {
+    if settings.die_with_parent && !parent.is_mine() {
+        // It died before the notice was armed.
         exit_now(CODE_NO_RESULT);
     }
     let inside = Box::leak(Box::new(Inside {
@@ -97,6 +102,7 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
         parent,
         name: settings.name.clone(),
         parent_name: inside_of_parent().and_then(|p| p.name.clone()),
+        careful: prepared.careful,
         generation: generation::current(),
     }));
     // Release: pairs with the Acquire in `inside`.
@@ -169,10 +175,14 @@ fn report_failure(report: Option<&OwnedFd>, what: &str, error: &std::io::Error) 
 fn wait_for_go(inside: &Inside) {
     let word = &inside.slot.header().go;
     loop {
-        // Acquire: pairs with the Release in `Child::release`.
+        // Looked at before the word: a parent that says GO and dies has said GO.
+        let orphaned = !inside.parent.is_mine();
+        // Acquire: pairs with the Release in `say`.
         match word.load(Ordering::Acquire) {
             go::GO => return,
             go::ABORT => exit_now(CODE_NO_RESULT),
+            // Parent dead before GO: it never counted on this child, so nothing of it runs.
+            _ if orphaned => exit_now(CODE_NO_RESULT),
             _ => {}
         }
         // Failure means that the parent has spoken; Relaxed, since the next turn loads again.
@@ -183,10 +193,6 @@ fn wait_for_go(inside: &Inside) {
         // looks every 100 ms.
         let slice = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
         let _ = futex::wait(word, futex::Flags::empty(), go::ASLEEP, Some(&slice));
-        if word.load(Ordering::Acquire) != go::GO && !inside.parent.is_mine() {
-            // Parent dead before GO: it never counted on this child, so nothing of it runs.
-            exit_now(CODE_NO_RESULT);
-        }
     }
 }
 
@@ -198,7 +204,9 @@ where
 {
     let _bomb = NeverReturn;
     let slot = inside.slot;
-    if cfg!(panic = "abort") {
+    if inside.careful {
+        // The lock of the panic hook may be held for ever. A panic then has its message only.
+    } else if cfg!(panic = "abort") {
         let file = file.as_ref().and_then(|f| f.try_clone().ok());
         note_panics(move |panic| store_panic(slot, file.as_ref(), panic));
     } else {
@@ -227,7 +235,9 @@ where
         }
         Err(payload) => panicked(slot, file.as_ref(), payload),
     };
-    flush();
+    if !inside.careful {
+        flush();
+    }
     exit_now(code)
 }
 

@@ -27,7 +27,7 @@ use super::handles::Listed;
 use super::inside::{self, Inside, Prepared};
 use super::options::Settings;
 use super::slot::{BODY, Slot, go, hold_table, monotonic_nanos};
-use super::stdio::{Ends, StderrTail};
+use super::stdio::{Ends, StderrTail, above_standard};
 use super::{handles, hooks, moved, oom};
 use crate::sys::fork::Side;
 use crate::sys::{foreign, fork, loan, orphan, threads};
@@ -80,11 +80,9 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
     if loan::held() > 0 {
         return Err(SpawnError::LoanHeld);
     }
-    if checks != Checks::None {
-        let others = threads::others().map_err(os("counting threads"))?;
-        if !others.is_empty() {
-            return Err(SpawnError::MultiThreaded { threads: others });
-        }
+    let others = threads::others().map_err(os("counting threads"))?;
+    if checks != Checks::None && !others.is_empty() {
+        return Err(SpawnError::MultiThreaded { threads: others });
     }
     let found = match checks {
         Checks::None => foreign::Foreign::default(),
@@ -95,17 +93,11 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
     }
     let Plan { settings, ends, stderr } = plan;
     let file = match file {
-        true => Some(
-            rustix::fs::memfd_create("tine-result", rustix::fs::MemfdFlags::CLOEXEC)
-                .map_err(|e| SpawnError::from_os("making a file for the result", e.into()))?,
-        ),
+        true => Some(result_file().map_err(os("making a file for the result"))?),
         false => None,
     };
     let report = match settings.can_fail() {
-        true => Some(
-            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
-                .map_err(|e| SpawnError::from_os("making a pipe for the settings", e.into()))?,
-        ),
+        true => Some(report_pipe().map_err(os("making a pipe for the settings"))?),
         false => None,
     };
     let parent = orphan::Parent::here().map_err(os("making a lifeline"))?;
@@ -116,6 +108,7 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
         parent,
         epolls: &found.epolls,
         settings: &settings,
+        careful: !others.is_empty(),
         file: file.as_ref(),
         report: report.as_ref().map(|(_, writer)| writer),
     };
@@ -174,6 +167,15 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
             Ok(Forked::Parent(child))
         }
     }
+}
+
+fn result_file() -> io::Result<OwnedFd> {
+    above_standard(rustix::fs::memfd_create("tine-result", rustix::fs::MemfdFlags::CLOEXEC)?)
+}
+
+fn report_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    Ok((above_standard(reader)?, above_standard(writer)?))
 }
 
 /// The child cannot be kept: it is told to end, and reaped. It waits for GO, so its number is still its own.

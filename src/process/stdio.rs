@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::pipe::{Reader, Writer};
 
@@ -80,28 +80,40 @@ pub(super) fn open(settings: &mut [Stdio; 3]) -> io::Result<(Plugs, Ends)> {
     for (number, setting) in settings.iter_mut().enumerate() {
         plugs.0[number] = match std::mem::take(setting) {
             Stdio::Inherit => None,
-            Stdio::Null => Some(File::options().read(number == 0).write(number != 0).open("/dev/null")?.into()),
-            Stdio::Fd(fd) => Some(fd),
+            Stdio::Null => {
+                let null = File::options().read(number == 0).write(number != 0).open("/dev/null")?;
+                Some(above_standard(null.into())?)
+            }
+            Stdio::Fd(fd) => Some(above_standard(fd)?),
             Stdio::Piped => {
-                let (reader, writer) = crate::pipe::pipe()?;
+                let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+                let (reader, writer) = (above_standard(reader)?, above_standard(writer)?);
                 Some(match number {
                     0 => {
-                        ends.stdin = Some(writer);
-                        reader.into()
+                        ends.stdin = Some(writer.into());
+                        reader
                     }
                     1 => {
-                        ends.stdout = Some(reader);
-                        writer.into()
+                        ends.stdout = Some(reader.into());
+                        writer
                     }
                     _ => {
-                        ends.stderr = Some(reader);
-                        writer.into()
+                        ends.stderr = Some(reader.into());
+                        writer
                     }
                 })
             }
         };
     }
     Ok((plugs, ends))
+}
+
+/// The same descriptor under a number above the standard streams'.
+///
+/// Where the program has closed one of those, the next descriptor that is opened takes its number. In the child
+/// it would be overwritten by the stream that belongs there; and its owner would close that stream.
+pub(super) fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() > 2 { Ok(fd) } else { Ok(rustix::io::fcntl_dupfd_cloexec(&fd, 3)?) }
 }
 
 impl Plugs {
@@ -115,15 +127,7 @@ impl Plugs {
 
     /// In the child: puts the streams in their places.
     pub(super) fn plug_in(&self) -> io::Result<()> {
-        // Where the program has closed a standard stream, a plug may itself sit at 0, 1 or 2: it is moved up
-        // first, else putting one in place would overwrite another.
-        let mut moved: [Option<OwnedFd>; 3] = Default::default();
         for (number, plug) in self.0.iter().enumerate() {
-            if let Some(plug) = plug {
-                moved[number] = Some(rustix::io::fcntl_dupfd_cloexec(plug, 3)?);
-            }
-        }
-        for (number, plug) in moved.iter().enumerate() {
             match (number, plug) {
                 (_, None) => {}
                 (0, Some(plug)) => rustix::stdio::dup2_stdin(plug)?,
@@ -147,7 +151,7 @@ impl StderrTail {
     pub(super) fn new(keep: usize) -> io::Result<StderrTail> {
         let file = rustix::fs::memfd_create("tine-stderr", rustix::fs::MemfdFlags::CLOEXEC)?;
         rustix::fs::fcntl_setfl(&file, rustix::fs::OFlags::APPEND)?;
-        Ok(StderrTail { file, keep })
+        Ok(StderrTail { file: above_standard(file)?, keep })
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {

@@ -70,11 +70,9 @@ impl Parent {
         let reader = unsafe { (*lifeline).reader };
         // The owner and the signal belong to the open file description, which all children share: so each
         // opens one of its own. NONBLOCK, lest the open waits for a writer that is already dead.
-        let own = File::options()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(format!("/proc/self/fd/{reader}"))?
-            .into_raw_fd();
+        let own = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(format!("/proc/self/fd/{reader}"))?;
+        // Above the standard streams, which may be closed now and are put in place later.
+        let own = rustix::io::fcntl_dupfd_cloexec(&own, 3)?.into_raw_fd();
         for (command, argument) in [
             (libc::F_SETOWN, rustix::process::getpid().as_raw_nonzero().get()),
             (F_SETSIG, Signal::KILL.as_raw()),

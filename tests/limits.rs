@@ -1,0 +1,167 @@
+//! Out of everything: descriptors, processes, memory. Each is a typed error, and nothing is left behind.
+mod support;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tine::process::{SpawnError, Stdio};
+use tine::{Builder, spawn};
+
+fn main() {
+    support::run(cases![
+        out_of_descriptors,
+        out_of_processes_by_rlimit,
+        out_of_processes_by_cgroup,
+        out_of_memory,
+        spawn_and_join_from_eight_threads,
+    ]);
+}
+
+fn limit(resource: Resource, soft: u64) -> impl Drop {
+    struct Restore(Resource, Rlimit);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            setrlimit(self.0, self.1.clone()).unwrap();
+        }
+    }
+    let before = getrlimit(resource);
+    setrlimit(resource, Rlimit { current: Some(soft), maximum: before.maximum }).unwrap();
+    Restore(resource, before)
+}
+
+/// How a spawn that uses all that a spawn can open ends.
+fn everything() -> Result<String, SpawnError> {
+    let child = Builder::new()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .keep_stderr(100)
+        .umask(0)
+        .spawn(|| "x".repeat(9000))?;
+    Ok(child.join().unwrap())
+}
+
+fn out_of_descriptors() {
+    spawn(|| ()).unwrap().join().unwrap();
+    let before = (support::descriptors(), support::all_mappings());
+    let highest = 3 + before.0.len() as u64;
+    let mut refused = 0;
+    let mut made = 0;
+    for room in 0..24 {
+        let limited = limit(Resource::Nofile, highest + room);
+        match everything() {
+            Ok(result) => {
+                assert_eq!(result.len(), 9000);
+                made += 1;
+            }
+            Err(SpawnError::Limit(error)) => {
+                assert!(error.to_string().contains("descriptor"), "{error}");
+                refused += 1;
+            }
+            // The child met the limit when it applied its settings.
+            Err(SpawnError::Setup { source, .. }) => {
+                assert_eq!(source.raw_os_error(), Some(libc::EMFILE));
+                refused += 1;
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+        drop(limited);
+        assert!(support::children().is_empty(), "a child was left at {room}");
+        assert_eq!(before, (support::descriptors(), support::all_mappings()), "something was left at {room}");
+    }
+    assert!(refused > 3 && made > 3, "the sweep missed the edge: {refused} refused, {made} made");
+}
+
+fn out_of_processes_by_rlimit() {
+    if !rustix::process::geteuid().is_root() {
+        support::skip("root is exempt from RLIMIT_NPROC, and only root can become a user that nobody else is");
+    }
+    let child = Builder::new().uid(64_321).rlimit(Resource::Nproc, Some(1), Some(1)).spawn(|| {
+        let before = support::descriptors();
+        let Err(SpawnError::Limit(error)) = spawn(|| ()) else { return String::from("not refused") };
+        assert!(error.to_string().contains("RLIMIT_NPROC"), "{error}");
+        assert_eq!(before, support::descriptors());
+        assert!(support::children().is_empty());
+        String::from("refused")
+    });
+    assert_eq!(child.unwrap().join().unwrap(), "refused");
+}
+
+fn out_of_processes_by_cgroup() {
+    let group = std::path::Path::new("/sys/fs/cgroup/pids").join(format!("tine-test-{}", std::process::id()));
+    if std::fs::create_dir(&group).is_err() {
+        support::skip("no pids cgroup of version 1 can be made here");
+    }
+    let status = support::in_child(|| {
+        std::fs::write(group.join("pids.max"), "3").unwrap();
+        std::fs::write(group.join("cgroup.procs"), std::process::id().to_string()).unwrap();
+        let first = spawn(|| tine::process::stop().wait()).unwrap();
+        let second = spawn(|| tine::process::stop().wait()).unwrap();
+        let Err(SpawnError::Limit(_)) = spawn(|| ()) else { panic!("not refused") };
+        for child in [first, second] {
+            child.request_stop().unwrap();
+            child.join().unwrap();
+        }
+        // Room again.
+        assert_eq!(spawn(|| 1_u64).unwrap().join().unwrap(), 1);
+    });
+    support::until("the cgroup is empty", || std::fs::remove_dir(&group).is_ok());
+    assert_eq!(status.code(), Some(0));
+}
+
+fn out_of_memory() {
+    let status = support::in_child(|| {
+        spawn(|| ()).unwrap().join().unwrap();
+        let pages: u64 =
+            std::fs::read_to_string("/proc/self/statm").unwrap().split(' ').next().unwrap().parse().unwrap();
+        let before = (support::descriptors(), support::all_mappings());
+        // No room for the next 64 slots, nor for a stack to note overflows on.
+        let limited = limit(Resource::As, pages * 4096 + 64 * 1024);
+        let mut children = Vec::new();
+        let error = loop {
+            match spawn(|| ()) {
+                Ok(child) => children.push(child),
+                Err(error) => break error,
+            }
+            assert!(children.len() < 1000, "never refused");
+        };
+        drop(limited);
+        assert!(matches!(&error, SpawnError::Limit(e) if e.kind() == std::io::ErrorKind::OutOfMemory), "{error:?}");
+        for child in children {
+            child.join().unwrap();
+        }
+        assert_eq!(before, (support::descriptors(), support::all_mappings()));
+    });
+    assert_eq!(status.code(), Some(0));
+}
+
+/// Ends the process at once.
+fn end_with(code: i32) {
+    // SAFETY: `_exit` has no preconditions.
+    unsafe { libc::_exit(code) }
+}
+
+/// Eight threads, each making and joining a hundred children: every exit code is exact, and every descriptor
+/// comes back. With threads the spawn is unchecked; the closure uses nothing that another thread could hold.
+fn spawn_and_join_from_eight_threads() {
+    spawn(|| ()).unwrap().join().unwrap();
+    let before = support::descriptors();
+    std::thread::scope(|s| {
+        for thread in 0..8 {
+            s.spawn(move || {
+                for n in 0..100 {
+                    let code = (thread * 31 + n) % 256;
+                    // SAFETY: the closure only ends the process.
+                    let child = unsafe { tine::process::spawn_unchecked(move || end_with(code)) };
+                    let exit = child.unwrap().wait().unwrap();
+                    assert_eq!(exit.status.code(), Some(code));
+                }
+            });
+        }
+    });
+    // A lifeline is made for children of other threads, once, and kept.
+    let after: Vec<_> = support::descriptors().difference(&before).cloned().collect();
+    assert!(after.len() <= 2 && after.iter().all(|(_, what)| what.starts_with("pipe:")), "{after:?}");
+    for (number, _) in after {
+        // So that the case ends as it began; nothing uses the lifeline any more.
+        // SAFETY: the number is open, and its owner never looks at it again in this process.
+        unsafe { libc::close(number.parse().unwrap()) };
+    }
+}
