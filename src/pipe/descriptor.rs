@@ -135,7 +135,7 @@ pub(super) fn adopt(fd: OwnedFd, wanted: Wanted) -> Result<OwnedFd, AdoptError> 
 #[cold]
 pub(super) fn explain(fd: BorrowedFd<'_>, wanted: Wanted, errno: Errno) -> io::Error {
     match errno {
-        Errno::BADF | Errno::ISDIR | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP | Errno::AGAIN => {
+        Errno::BADF | Errno::ISDIR | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP => {
             look(fd, wanted).map_or_else(|| errno.into(), io::Error::from)
         }
         _ => errno.into(),

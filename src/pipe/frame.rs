@@ -48,6 +48,9 @@ pub const PIECE: usize = rustix::pipe::PIPE_BUF;
 /// The longest message that can be said, in bytes: the length has 48 bits.
 pub const LONGEST: u64 = (1 << 48) - 1;
 
+/// The longest message that is sent or taken by default, in bytes: 1 GiB.
+pub(super) const DEFAULT_MAX: u64 = 1 << 30;
+
 const WHOLE: u16 = u16::from_le_bytes(*b"wm");
 const PART: u16 = u16::from_le_bytes(*b"pm");
 
