@@ -218,6 +218,11 @@ impl Assembler {
         Assembler { max, input, start: 0, end: 0, partial: BTreeMap::new(), corrupt: None }
     }
 
+    /// For messages that begin from now on.
+    pub(super) fn set_max(&mut self, max: u64) {
+        self.max = max;
+    }
+
     /// Where the next bytes of the stream go. Never empty after [`next`](Assembler::next) has returned None.
     pub fn space(&mut self) -> &mut [u8] {
         self.input.copy_within(self.start..self.end, 0);

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use super::frame::{self, Assembler, DEFAULT_MAX, Fault};
+use super::frame::{Assembler, DEFAULT_MAX, Fault};
 use super::{Reader, ready};
 use crate::wire::{DecodeError, Decoder, Wire};
 
@@ -85,10 +85,8 @@ impl<T: Wire> FrameReader<T> {
     }
 
     /// The longest message that is taken, in bytes; a longer one is skipped without being stored. 1 GiB by default.
-    ///
-    /// To be set before the first message is received: what was read ahead by then is dropped.
     pub fn max_frame(mut self, bytes: u64) -> FrameReader<T> {
-        self.assembler = Assembler::new(bytes.min(frame::LONGEST));
+        self.assembler.set_max(bytes);
         self
     }
 

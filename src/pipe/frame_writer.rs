@@ -58,6 +58,20 @@ struct Pending {
 }
 
 /// A value could not be sent.
+///
+/// ```
+/// use std::time::Duration;
+/// use tine::pipe::{SendFrameError, pipe};
+///
+/// let (reader, writer) = pipe()?;
+/// let mut texts = writer.frames::<String>();
+/// // Twice what the pipe holds, and nobody reads: the first part is in, so it must not be sent again.
+/// let long = "x".repeat(2 * reader.capacity()?);
+/// assert!(matches!(texts.send_timeout(&long, Duration::ZERO), Err(SendFrameError::Unfinished)));
+/// // Of this one nothing is in.
+/// assert!(matches!(texts.send_timeout(&long, Duration::ZERO), Err(SendFrameError::TimedOut)));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum SendFrameError {

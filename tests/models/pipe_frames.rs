@@ -159,7 +159,7 @@ fn a_plan(mut reader: impl Reassemble, data: &[u8]) {
     let mut next = vec![0; queues.len()];
     let total: usize = queues.iter().flatten().map(|(_, piece)| piece.len()).sum();
     // Half of the plans run to their end.
-    let end_at = if end_at % 2 == 0 { total } else { end_at / 2 % (total + 1) };
+    let end_at = if end_at.is_multiple_of(2) { total } else { end_at / 2 % (total + 1) };
 
     let mut stream = Vec::new();
     let mut expected = Vec::new();
