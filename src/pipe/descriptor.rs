@@ -91,6 +91,16 @@ impl From<WrongDescriptor> for io::Error {
 }
 
 /// A descriptor that could not be taken over, and why. It is still open: [`into_fd`](AdoptError::into_fd).
+///
+/// ```
+/// use tine::pipe::{Reader, Writer, pipe};
+///
+/// let (_reader, writer) = pipe()?;
+/// let error = Reader::adopt(writer).unwrap_err();
+/// println!("{error}"); // descriptor 4 should be the reading end of a pipe, but cannot be read; ..
+/// let writer = Writer::adopt(error.into_fd())?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct AdoptError {
     fd: OwnedFd,
@@ -135,7 +145,7 @@ pub(super) fn adopt(fd: OwnedFd, wanted: Wanted) -> Result<OwnedFd, AdoptError> 
 #[cold]
 pub(super) fn explain(fd: BorrowedFd<'_>, wanted: Wanted, errno: Errno) -> io::Error {
     match errno {
-        Errno::BADF | Errno::ISDIR | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP | Errno::AGAIN => {
+        Errno::BADF | Errno::ISDIR | Errno::INVAL | Errno::NOTSOCK | Errno::OPNOTSUPP => {
             look(fd, wanted).map_or_else(|| errno.into(), io::Error::from)
         }
         _ => errno.into(),

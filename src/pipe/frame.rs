@@ -48,6 +48,9 @@ pub const PIECE: usize = rustix::pipe::PIPE_BUF;
 /// The longest message that can be said, in bytes: the length has 48 bits.
 pub const LONGEST: u64 = (1 << 48) - 1;
 
+/// The longest message that is sent or taken by default, in bytes: 1 GiB.
+pub(super) const DEFAULT_MAX: u64 = 1 << 30;
+
 const WHOLE: u16 = u16::from_le_bytes(*b"wm");
 const PART: u16 = u16::from_le_bytes(*b"pm");
 
@@ -213,6 +216,11 @@ impl Assembler {
     pub fn new(max: u64) -> Assembler {
         let input = vec![0; INPUT].into_boxed_slice();
         Assembler { max, input, start: 0, end: 0, partial: BTreeMap::new(), corrupt: None }
+    }
+
+    /// For messages that begin from now on.
+    pub(super) fn set_max(&mut self, max: u64) {
+        self.max = max;
     }
 
     /// Where the next bytes of the stream go. Never empty after [`next`](Assembler::next) has returned None.

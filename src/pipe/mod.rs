@@ -17,8 +17,9 @@
 //! |---|---|---|
 //! | `stream` | [`pipe`], [`Reader`], [`Writer`]: bytes, with deadlines, without SIGPIPE | [`io::Error`](std::io::Error), [`WrongDescriptor`] |
 //! | `frame` | how a message is cut so that nothing can tear it: pure code, no descriptor | [`frame::Fault`] |
-//! | `framed` | [`FrameWriter`], [`FrameReader`]: whole values, over a pipe | [`SendFrameError`], [`RecvFrameError`] |
+//! | `frame_writer`, `frame_reader` | [`FrameWriter`], [`FrameReader`]: whole values, over a pipe | [`SendFrameError`], [`RecvFrameError`] |
 //! | `socket` | [`socket_pair`], [`Socket`]: bytes and descriptors together | [`SendFdsError`], [`RecvFdsError`] |
+//! | `descriptor` | what a descriptor is, told when it is the wrong one | |
 //! | `ready`, `quiet` | waiting for a descriptor; writing without SIGPIPE | |
 //!
 //! # Who sees the end
@@ -43,13 +44,15 @@
 //! at once (poll what [`AsFd`](std::os::fd::AsFd) gives).
 mod descriptor;
 pub mod frame;
-mod framed;
+mod frame_reader;
+mod frame_writer;
 mod quiet;
 mod ready;
 mod socket;
 mod stream;
 
 pub use descriptor::{AdoptError, Found, WrongDescriptor};
-pub use framed::{FrameReader, FrameWriter, RecvFrameError, SendFrameError};
+pub use frame_reader::{FrameReader, RecvFrameError};
+pub use frame_writer::{FrameWriter, SendFrameError};
 pub use socket::{Message, RecvFdsError, SendFdsError, Socket, socket_pair};
 pub use stream::{Reader, Writer, pipe};

@@ -28,8 +28,7 @@ pub(super) fn wait(fd: BorrowedFd<'_>, interest: PollFlags, deadline: Option<Ins
         let mut fds = [PollFd::from_borrowed_fd(fd, interest)];
         match poll(&mut fds, timeout.as_ref()) {
             Ok(0) => return Ok(false),
-            // Without this a number that was closed behind our back would be ready for ever.
-            Ok(_) if fds[0].revents().contains(PollFlags::NVAL) => return Err(Errno::BADF.into()),
+            // Ready, hung up, failed, or closed behind our back: the call that follows tells which.
             Ok(_) => return Ok(true),
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),

@@ -82,6 +82,15 @@ pub struct Socket {
 }
 
 /// What one [`Socket::send`] sent.
+///
+/// ```
+/// let (here, there) = tine::pipe::socket_pair()?;
+/// here.send(b"no descriptors", &[])?;
+/// let message = there.recv()?;
+/// assert_eq!(message.bytes, b"no descriptors");
+/// assert!(message.exactly::<1>().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Message {

@@ -9,7 +9,8 @@ use rustix::io::Errno;
 use rustix::pipe::{PIPE_BUF, PipeFlags};
 
 use super::descriptor::{self, AdoptError, Wanted, is_a_descriptor};
-use super::framed::{FrameReader, FrameWriter};
+use super::frame_reader::FrameReader;
+use super::frame_writer::FrameWriter;
 use super::quiet::{self, Sleep};
 use super::ready;
 use crate::wire::Wire;
@@ -87,6 +88,9 @@ impl Reader {
 
     /// Reads as [`read`](Read::read) does, but for no longer than `timeout`. Zero means: only what is there.
     ///
+    /// For what poll can wait for: a pipe, a socket, a terminal. A file is always ready for poll, and the disk is waited
+    /// for by asking again and again.
+    ///
     /// # Errors
     ///
     /// [`TimedOut`](io::ErrorKind::TimedOut) when nothing came; nothing was consumed. [`WrongDescriptor`] where the
@@ -112,7 +116,6 @@ impl Reader {
                 Err(error) if quiet::unsupported(error) => true,
                 Err(error) => return Err(descriptor::explain(fd, Wanted::ReadEnd, error)),
             };
-            only_streams(fd, Wanted::ReadEnd)?;
             if !ready::wait(fd, PollFlags::IN, deadline)? {
                 return Ok(None);
             }
@@ -204,7 +207,6 @@ impl Writer {
                 Err(error) if quiet::unsupported(error) => true,
                 Err(error) => return Err(descriptor::explain(fd, Wanted::WriteEnd, error)),
             };
-            only_streams(fd, Wanted::WriteEnd)?;
             if !ready::wait(fd, PollFlags::OUT, deadline)? {
                 return Ok(None);
             }
@@ -278,19 +280,6 @@ fn write(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
             }
             Err(error) => return Err(descriptor::explain(fd, Wanted::WriteEnd, error)),
         }
-    }
-}
-
-/// Refuses to wait for a file: poll calls it ready always, while a read that may not sleep says EAGAIN until the
-/// page is in memory. That would spin.
-#[cold]
-fn only_streams(fd: BorrowedFd<'_>, wanted: Wanted) -> io::Result<()> {
-    use rustix::fs::FileType;
-    match FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode) {
-        FileType::RegularFile | FileType::Directory | FileType::BlockDevice => {
-            Err(descriptor::explain(fd, wanted, Errno::AGAIN))
-        }
-        _ => Ok(()),
     }
 }
 

@@ -211,7 +211,11 @@ pub fn a_killed_sender_leaves_whole_messages() {
     for received in 0..30 {
         let (here, there) = socket_pair().unwrap();
         let size = |i: u64| (i * 7919 % 60_001) as usize;
-        let child = fork(|| (0..).for_each(|i| here.send(&pattern(i, size(i)), &[here.as_fd()]).unwrap()));
+        let child = fork(|| {
+            for i in 0.. {
+                here.send(&pattern(i, size(i)), &[here.as_fd()]).unwrap();
+            }
+        });
         drop(here);
         let mut i = 0;
         loop {

@@ -355,6 +355,15 @@ pub fn a_wrong_descriptor_is_named() {
 }
 
 pub fn a_closed_descriptor_is_named() {
+    closed_is_named();
+    let status = support::in_child(|| {
+        become_an_old_kernel();
+        closed_is_named();
+    });
+    assert_eq!(status.code(), Some(0), "{status:?}");
+}
+
+fn closed_is_named() {
     let (reader, writer) = pipe().unwrap();
     // SAFETY: the owners are forgotten below, so nobody closes these numbers again.
     unsafe {
