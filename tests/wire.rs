@@ -257,6 +257,14 @@ fn a_length_in_a_longer_form_than_needed_is_refused() {
     }
 }
 
+#[test]
+fn one_of_each_crosses() {
+    for value in rich::one_of_each() {
+        crosses_as(&value, |back| assert_eq!(wire::to_bytes(back).unwrap(), wire::to_bytes(&value).unwrap()));
+        rich::decodes_to_what_it_encodes(&wire::to_bytes(&value).unwrap());
+    }
+}
+
 /// Bytes of no value: where it is found, and what is said.
 #[test]
 fn bytes_without_a_value_are_named() {

@@ -1,6 +1,7 @@
 //! A type with something of everything in it, and the one property of decoding that every input must have.
 //!
 //! Driven by proptest in `tests/wire.rs` and by libFuzzer in `fuzz/fuzz_targets/wire_decode.rs`.
+#![allow(dead_code)]
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::cmp::{Ordering, Reverse};
@@ -65,6 +66,55 @@ where
     }
 }
 impl<T> Pass for Sorted<T> {}
+
+/// One value of each variant.
+pub fn one_of_each() -> Vec<Rich> {
+    let sample = Sample { at: 7, value: 0.5, of: [1, 2] };
+    let list = || vec!["one".to_string(), String::new(), "drei".into()];
+    vec![
+        Rich::Unit,
+        Rich::Scalars {
+            a: 1,
+            b: true,
+            c: 'ß',
+            d: -0.5,
+            e: NonZero::<u32>::MIN,
+            f: Wrapping(-9),
+            g: Ordering::Less,
+            h: (),
+        },
+        Rich::Plain(vec![sample; 5], [sample; 2]),
+        Rich::Text("text".into(), "/a/path".into(), "os".into(), c"c".into()),
+        Rich::Owned(
+            "box".into(),
+            Cow::Borrowed(c"cow"),
+            [1, 2, 3].into(),
+            Arc::default(),
+            Cell::new(3),
+            RefCell::new(-3),
+        ),
+        Rich::Nothings(vec![(); 300], [Empty, Empty].into(), BTreeMap::from([((), ())])),
+        Rich::Sums(Some(None), Err('x'), Bound::Excluded(3), ControlFlow::Continue(())),
+        Rich::Ranges(-1..5, 3..=9),
+        Rich::Times(Duration::from_millis(1500), SystemTime::UNIX_EPOCH - Duration::from_secs(9)),
+        Rich::Net([127, 0, 0, 1].into(), ([0_u16, 0, 0, 0, 0, 0, 0, 1], 80).into()),
+        Rich::Failures(
+            std::io::Error::other("text"),
+            Box::new(std::io::Error::from_raw_os_error(2)),
+            DecodeError::new("text"),
+        ),
+        Rich::Sequences(
+            [1, 2, 3].into(),
+            [Reverse(3), Reverse(1), Reverse(2)].into(),
+            vec![["a".into(), "b".into()]; 3],
+        ),
+        Rich::Sets([vec![1], vec![], vec![1, 2]].into(), Sorted([1, 2, 3].into())),
+        Rich::Map(list().into_iter().map(|key| (key, Rich::Unit)).collect()),
+        Rich::Hashed(Sorted(list().into_iter().zip(0..).collect())),
+        Rich::Boxed(Box::new(Rich::Boxed(Box::new(Rich::Unit)))),
+        Rich::Several(vec![Rich::Unit, Rich::Several(vec![Rich::Unit]), Rich::Ranges(0..1, 2..=3)]),
+    ]
+}
 
 /// Whatever decodes can be encoded, and what that gives decodes to the same value.
 pub fn decodes_to_what_it_encodes(bytes: &[u8]) {
