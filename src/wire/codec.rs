@@ -22,6 +22,9 @@ use super::error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
 /// the process. The encoder counts as well, so that the side that has the value is the one that learns of it.
 pub const MAX_DEPTH: u32 = 128;
 
+/// The memory that collections may reserve ahead of their elements where the input is short.
+const LEAST_ROOM: usize = 4096;
+
 const LARGEST_BYTE: u8 = 250;
 const TWO_BYTES: u8 = 251;
 const FOUR_BYTES: u8 = 252;
@@ -186,12 +189,15 @@ pub struct Decoder<'a> {
     rest: &'a [u8],
     whole: usize,
     depth: u32,
+    room: usize,
 }
 
 impl<'a> Decoder<'a> {
     /// Reads from `bytes`.
     pub fn new(bytes: &'a [u8]) -> Decoder<'a> {
-        Decoder { rest: bytes, whole: bytes.len(), depth: 0 }
+        // Four bytes of memory for one of input is what short strings take; less would only mean to grow more often.
+        let room = bytes.len().saturating_mul(4).max(LEAST_ROOM);
+        Decoder { rest: bytes, whole: bytes.len(), depth: 0, room }
     }
 
     /// The next `n` bytes.
@@ -282,6 +288,22 @@ impl<'a> Decoder<'a> {
         let result = f(self);
         self.depth -= 1;
         result
+    }
+
+    /// For how many of `count` announced elements of `size` bytes to reserve memory; the others as they arrive.
+    ///
+    /// The room is one for the whole input: a length that lies at each of many levels gets it once.
+    #[inline]
+    pub(super) fn reserve(&mut self, count: usize, size: usize) -> usize {
+        let count = count.min(self.room / size.max(1));
+        self.room -= count * size;
+        count
+    }
+
+    /// Gives back what was reserved, when the elements have arrived and been paid for by their bytes.
+    #[inline]
+    pub(super) fn release(&mut self, count: usize, size: usize) {
+        self.room += count * size;
     }
 
     /// How many bytes are left.

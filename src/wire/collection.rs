@@ -2,7 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 
-use super::sequence::{decode_count, decode_element, decode_inside, encode_element, encode_inside, reserve_for};
+use super::sequence::{decode_count, decode_element, decode_inside, encode_element, encode_inside};
 use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
 
 /// A map that was encoded has each key once; one that is decoded may not quietly lose an entry.
@@ -30,7 +30,7 @@ impl<K: Wire + Eq + Hash, V: Wire, S: BuildHasher + Default> Wire for HashMap<K,
     fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         let count = decode_count(input)?;
         decode_inside::<(K, V), _>(input, |input| {
-            let room = reserve_for(count, size_of::<(K, V)>(), input);
+            let room = input.reserve(count, size_of::<(K, V)>());
             let mut map = HashMap::with_capacity_and_hasher(room, S::default());
             for _ in 0..count {
                 let (key, value) = decode_entry(input)?;
@@ -38,6 +38,7 @@ impl<K: Wire + Eq + Hash, V: Wire, S: BuildHasher + Default> Wire for HashMap<K,
                     return Err(twice(input, "a map has one key"));
                 }
             }
+            input.release(room, size_of::<(K, V)>());
             Ok(map)
         })
     }
@@ -73,13 +74,14 @@ impl<T: Wire + Eq + Hash, S: BuildHasher + Default> Wire for HashSet<T, S> {
     fn decode(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         let count = decode_count(input)?;
         decode_inside::<T, _>(input, |input| {
-            let room = reserve_for(count, size_of::<T>(), input);
+            let room = input.reserve(count, size_of::<T>());
             let mut set = HashSet::with_capacity_and_hasher(room, S::default());
             for _ in 0..count {
                 if !set.insert(decode_element(input, T::decode)?) {
                     return Err(twice(input, "a set has one element"));
                 }
             }
+            input.release(room, size_of::<T>());
             Ok(set)
         })
     }

@@ -65,6 +65,13 @@ impl DecodeError {
     pub(super) fn message(&self) -> &str {
         &self.0.message
     }
+
+    /// The same error, found at `offset` unless it says itself where.
+    #[cfg(feature = "serde")]
+    pub(super) fn or_at(mut self, offset: usize) -> DecodeError {
+        self.0.offset.get_or_insert(offset);
+        self
+    }
 }
 
 impl fmt::Debug for DecodeError {

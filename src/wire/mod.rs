@@ -46,8 +46,8 @@
 //! The bytes may come from a process that is broken, or not a friend. For every input decoding ends with a value or with
 //! a [`DecodeError`] that says what was found and where, and
 //!
-//! - a length reserves no memory that the input does not pay for: at any time the memory taken is at most a constant of
-//!   the type times the bytes read, and 1 KiB for each level of nesting;
+//! - a length reserves no memory that the input does not pay for: the memory taken is at most a constant of the type
+//!   times the length of the input, plus 4 KiB;
 //! - an element that takes no bytes is followed by one zero byte inside a collection, so that a loop runs at most as
 //!   often as the input has bytes (`Vec<()>` of length 2⁶³ would else be nine bytes long);
 //! - boxes and collections may be nested [`MAX_DEPTH`] deep; the encoder refuses what the decoder would;

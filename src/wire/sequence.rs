@@ -5,9 +5,6 @@ use std::sync::Arc;
 
 use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
 
-/// The memory that a collection may reserve ahead of its elements, beyond what the input still holds.
-const AHEAD: usize = 1024;
-
 /// Writes elements without their number; plain ones with one copy.
 #[inline]
 pub(super) fn encode_all<T: Wire>(items: &[T], out: &mut Encoder) -> Result<(), EncodeError> {
@@ -80,12 +77,6 @@ pub(super) fn decode_count(input: &mut Decoder<'_>) -> Result<usize, DecodeError
     if count > input.remaining() { Err(input.truncated(count)) } else { Ok(count) }
 }
 
-/// How many elements of `size` bytes to reserve for when `count` are announced; the rest as they arrive.
-#[inline]
-pub(super) fn reserve_for(count: usize, size: usize, input: &Decoder<'_>) -> usize {
-    count.min(input.remaining().max(AHEAD) / size.max(1))
-}
-
 #[inline]
 pub(super) fn encode_slice<T: Wire>(items: &[T], out: &mut Encoder) -> Result<(), EncodeError> {
     out.write_length(items.len());
@@ -107,10 +98,12 @@ pub(super) fn decode_vec<T: Wire>(input: &mut Decoder<'_>) -> Result<Vec<T>, Dec
     }
     let count = decode_count(input)?;
     decode_inside::<T, _>(input, |input| {
-        let mut items = Vec::with_capacity(reserve_for(count, size_of::<T>(), input));
+        let room = input.reserve(count, size_of::<T>());
+        let mut items = Vec::with_capacity(room);
         for _ in 0..count {
             items.push(decode_element(input, T::decode)?);
         }
+        input.release(room, size_of::<T>());
         Ok(items)
     })
 }
