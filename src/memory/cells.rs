@@ -59,7 +59,9 @@ impl<T: Plain> Cells<'_, T> {
     pub(super) fn set(self, index: usize, value: T) -> Result<(), OutOfRange> {
         span(index, 1, self.len)?;
         // SAFETY: the target is element `index` of the mapped cells; the source is a value without padding.
-        unsafe { copy::<T, In>(self.ptr.as_ptr().add(index).cast(), (&raw const value).cast_mut().cast(), size_of::<T>()) };
+        unsafe {
+            copy::<T, In>(self.ptr.as_ptr().add(index).cast(), (&raw const value).cast_mut().cast(), size_of::<T>())
+        };
         Ok(())
     }
 
@@ -176,13 +178,7 @@ unsafe fn copy<T, D: Direction>(cells: *mut u8, ordinary: *mut u8, bytes: usize)
 /// # Safety
 ///
 /// As for [`copy`], with both sides given twice: as target and source, and as cells and ordinary.
-unsafe fn move_words<D: Direction>(
-    target: *mut u64,
-    source: *mut u64,
-    cells: *mut u64,
-    ordinary: *mut u64,
-    n: usize,
-) {
+unsafe fn move_words<D: Direction>(target: *mut u64, source: *mut u64, cells: *mut u64, ordinary: *mut u64, n: usize) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     if n >= 64 {
         // SAFETY: reads `n` words at `source` and writes them at `target`, upwards (the direction flag is clear on

@@ -174,7 +174,9 @@ pub enum FreezeReason {
 impl fmt::Display for FreezeReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FreezeReason::NotMemfd => f.write_str("the memory is anonymous; only a slice made by with_memfd can be frozen"),
+            FreezeReason::NotMemfd => {
+                f.write_str("the memory is anonymous; only a slice made by with_memfd can be frozen")
+            }
             FreezeReason::OtherHandles => {
                 f.write_str("other handles to the memory exist in this process; drop the clones and views first")
             }

@@ -183,7 +183,8 @@ mod tests {
     #[test]
     fn a_cgroup_of_version_2_is_found_also_where_the_mount_shows_a_part() {
         let own = "0::/docker/abc/inner\n";
-        let mounts = "1 1 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 /docker/abc /sys/fs/cgroup ro,x shared:1 - cgroup2 cgroup rw\n";
+        let mounts =
+            "1 1 0:1 / / rw - ext4 /dev/vda rw\n2 1 0:2 /docker/abc /sys/fs/cgroup ro,x shared:1 - cgroup2 cgroup rw\n";
         let found = locate(own, mounts).unwrap();
         assert_eq!(found, (PathBuf::from("/sys/fs/cgroup"), PathBuf::from("inner"), Version::V2));
         assert_eq!(locate("", mounts), None);
