@@ -119,7 +119,7 @@ impl<T: Plain> FillChunks<T> {
     pub fn run(&self, fill: impl FnMut(Range<usize>, &mut [T])) -> io::Result<usize> {
         let mut worker = Worker::new(self, fill)?;
         let mut done = 0;
-        loop {
+        while worker.is_still_me() {
             // Relaxed: only the number counts, each is given out once; what it stands for is claimed by its own word.
             let chunk = self.words[NEXT].fetch_add(1, Ordering::Relaxed);
             let Some(chunk) = usize::try_from(chunk).ok().filter(|&chunk| chunk < self.len()) else { break };
@@ -153,7 +153,7 @@ impl<T: Plain> FillChunks<T> {
                 None => true,
                 Some(claimant) => seen & DONE == 0 && claimant.is_gone(),
             };
-            if abandoned && worker.claim(chunk, seen) {
+            if abandoned && worker.is_still_me() && worker.claim(chunk, seen) {
                 done += usize::from(worker.fill(chunk));
             }
         }
@@ -204,6 +204,12 @@ impl<'a, T: Plain, F: FnMut(Range<usize>, &mut [T])> Worker<'a, T, F> {
         Ok(Worker { chunks, fill, buffer, me: Identity::me()?, generation: generation::current() })
     }
 
+    /// False in the child of a bare fork that the closure made, which came back from there too. It is no worker: it would
+    /// claim in its parent's name.
+    fn is_still_me(&self) -> bool {
+        generation::current() == self.generation
+    }
+
     fn word(&self, chunk: usize) -> &'a AtomicU64 {
         &self.chunks.words[FIRST + chunk]
     }
@@ -218,16 +224,15 @@ impl<'a, T: Plain, F: FnMut(Range<usize>, &mut [T])> Worker<'a, T, F> {
     fn fill(&mut self, chunk: usize) -> bool {
         let range = self.chunks.range(chunk);
         let word = self.word(chunk);
-        let values = &mut self.buffer[..range.len()];
         let unclaim = Unclaim(word);
-        (self.fill)(range.clone(), values);
+        (self.fill)(range.clone(), &mut self.buffer[..range.len()]);
         std::mem::forget(unclaim);
-        if generation::current() != self.generation {
-            // A bare fork in the closure: the chunk is the parent's, and two would write to it.
+        if !self.is_still_me() {
+            // The chunk is the parent's, who is at it too.
             return false;
         }
         // Private until here. A kill in this copy leaves a chunk that is half new, and its word says CLAIMED.
-        let copied = self.chunks.slice.copy_from(range.start, values);
+        let copied = self.chunks.slice.copy_from(range.start, &self.buffer[..range.len()]);
         debug_assert_eq!(copied, Ok(()));
         // The commit. Release: pairs with the Acquire in `is_done`; the volatile copy before it is seen by whoever sees this.
         word.store(self.me.to_word() | DONE, Ordering::Release);

@@ -40,7 +40,7 @@ use crate::wire::Share;
 ///
 /// What needs drop is refused at compile time, because there is no process whose business that would be:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0080
 /// # struct Log(String);
 /// # unsafe impl tine::wire::Share for Log {}
 /// let log = tine::memory::Shared::new(Log(String::new())); // the text would be in private memory

@@ -268,3 +268,81 @@ fn too_large(len: usize) -> io::Error {
         format!("a mapping of {len} bytes does not fit the address space; ask for less"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_beyond_the_address_space_are_refused() {
+        for len in [usize::MAX, usize::MAX - 4095, isize::MAX as usize, isize::MAX as usize - 4095] {
+            for guards in [false, true] {
+                let error = Map::anonymous(len, Sharing::Private, guards).unwrap_err();
+                assert_eq!(error.kind(), io::ErrorKind::OutOfMemory, "{len}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn neighbours_that_the_kernel_shows_as_one_are_ours_and_nothing_else_is() {
+        let entry = |len, shared| Entry { len, shared, hidden: false };
+        let registry = BTreeMap::from([
+            (0x1000, entry(0x1000, true)),
+            (0x2000, entry(0x2000, true)),
+            (0x6000, entry(0x1000, false)),
+        ]);
+        assert!(ours(&registry, 0x1000, 0x4000));
+        assert!(ours(&registry, 0x2000, 0x3000));
+        assert!(!ours(&registry, 0x1000, 0x5000), "ends in a stranger");
+        assert!(!ours(&registry, 0x0000, 0x2000), "begins in a stranger");
+        assert!(!ours(&registry, 0x6000, 0x7000), "private");
+    }
+
+    #[test]
+    fn a_hole_is_filled_in_children_and_their_children() {
+        let map = Map::anonymous(3 * page_size(), Sharing::Private, false).unwrap();
+        // SAFETY: nobody touches the bytes, and the child below does not drop the Map.
+        unsafe { map.hide() }.unwrap();
+        let taken = || {
+            // SAFETY: takes free address space only; the mapping is not used.
+            let probe = unsafe {
+                rustix::mm::mmap_anonymous(
+                    map.base.as_ptr().cast(),
+                    page_size(),
+                    ProtFlags::empty(),
+                    MapFlags::PRIVATE | MapFlags::FIXED_NOREPLACE,
+                )
+            };
+            probe == Err(rustix::io::Errno::EXIST)
+        };
+        assert!(taken(), "in the parent it is the region itself");
+        // As a fork path does it: the list is locked across the fork, so the child finds it whole.
+        let registry = registry();
+        let status = forked(|| {
+            fill_holes(&registry);
+            // A grandchild inherits the filling; filling again must not hurt.
+            let grandchild = forked(|| {
+                fill_holes(&registry);
+                i32::from(!taken())
+            });
+            if taken() { grandchild } else { 1 }
+        });
+        assert_eq!(status, 0);
+        // The twin: without the call there is a hole.
+        assert_eq!(forked(|| i32::from(taken())), 0, "DONTFORK left no hole, so this test proves nothing");
+    }
+
+    /// The exit code of a child that does nothing but system calls: this process has threads.
+    fn forked(f: impl FnOnce() -> i32) -> i32 {
+        // SAFETY: the child calls only what is async-signal-safe and ends in `_exit`.
+        match unsafe { libc::fork() } {
+            // SAFETY: ends this child, as intended.
+            0 => unsafe { libc::_exit(f()) },
+            pid => {
+                let pid = rustix::process::Pid::from_raw(pid).expect("fork");
+                let status = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
+                status.expect("our own child").expect("it ended").1.exit_status().unwrap_or(-1)
+            }
+        }
+    }
+}
