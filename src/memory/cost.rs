@@ -80,7 +80,6 @@ pub fn fork_cost() -> io::Result<ForkCost> {
 /// asks for the calling process.
 ///
 /// In a snapshot this starts near nothing and grows by a page for each page that the other side copied.
-#[cfg_attr(not(test), allow(dead_code, reason = "for `snapshot`, which lives on the process floor"))]
 pub(crate) fn private_dirty(pid: Option<Pid>) -> io::Result<u64> {
     let rollup = match pid {
         Some(pid) => std::fs::read_to_string(format!("/proc/{}/smaps_rollup", pid.as_raw_nonzero())),

@@ -97,7 +97,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cause::Code(code) => write!(f, "exited with code {code}"),
-            Cause::Signal(signal) => write!(f, "was killed by signal {} ({signal:?})", signal.as_raw()),
+            Cause::Signal(signal) => write!(f, "was killed by {}", signals::name(*signal)),
             Cause::StackOverflow => f.write_str("overflowed its stack"),
             Cause::OutOfMemory => f.write_str("was killed by the kernel for want of memory"),
             Cause::TimedOut => f.write_str("was ended because its deadline passed"),

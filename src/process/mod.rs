@@ -28,6 +28,7 @@ mod parent;
 pub mod raw;
 mod scope;
 mod slot;
+mod snapshot;
 mod stdio;
 mod stop;
 mod tree;
@@ -42,6 +43,7 @@ pub use moved::Moved;
 pub use panic::{Location, Panic};
 pub use parent::{Parent, parent};
 pub use scope::{Scope, ScopedJoinHandle, scope};
+pub use snapshot::{Snapshot, snapshot};
 pub use stdio::Stdio;
 pub use stop::{Stop, stop};
 

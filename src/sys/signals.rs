@@ -261,3 +261,32 @@ pub(crate) fn from_number(number: i32) -> Option<rustix::process::Signal> {
     // itself is what the function's own documentation warns of, and does no harm to memory.
     valid.then(|| unsafe { rustix::process::Signal::from_raw_unchecked(number) })
 }
+
+/// The name of a signal as signal(7) has it.
+pub(crate) fn name(signal: rustix::process::Signal) -> String {
+    const NAMES: [&str; 31] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+        "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
+        "WINCH", "IO", "PWR", "SYS",
+    ];
+    let number = signal.as_raw();
+    match usize::try_from(number - 1).ok().and_then(|index| NAMES.get(index)) {
+        Some(name) => format!("SIG{name}"),
+        None => format!("signal {number}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::Signal;
+
+    #[test]
+    fn names_are_those_of_the_numbers() {
+        for (signal, name) in [(Signal::HUP, "SIGHUP"), (Signal::KILL, "SIGKILL"), (Signal::SYS, "SIGSYS")] {
+            assert_eq!(super::name(signal), name);
+        }
+        assert_eq!(super::name(super::from_number(libc::SIGVTALRM).unwrap()), "SIGVTALRM");
+        assert_eq!(super::name(super::from_number(40).unwrap()), "signal 40");
+        assert!(super::from_number(0).is_none() && super::from_number(65).is_none());
+    }
+}
