@@ -1,4 +1,5 @@
 //! Everything that crosses comes back the same, and nothing else comes out of bytes.
+#![allow(clippy::type_complexity)]
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::cmp::{Ordering, Reverse};

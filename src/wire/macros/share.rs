@@ -42,30 +42,44 @@ macro_rules! __tine_share {
             $($w)*
         {}
     };
-    (struct $name:ident [$($head:tt)*] [$($p:tt)*] [$($a:tt)*] $t:tt [$($w:tt)*]
-        { $($(#[$attribute:meta])* $visible:vis $field:ident : $type:ty),* $(,)? }) => {
-        #[repr(C)]
-        $($head)* struct $name<$($p)*> where $($w)* { $($(#[$attribute])* $visible $field: $type),* }
+    // The fields that are asked about are those that the struct has: none less (`cfg`), none more (an attribute macro).
+    (@named $name:ident [$($p:tt)*] [$($a:tt)*] $t:tt [$($w:tt)*]
+        $($(#[$($attribute:tt)*])* $visible:vis $field:ident : $type:ty),* $(,)?) => {
         $crate::__tine_share! { @impl $name [$($p)*] [$($a)*] $t [$($w)*] $($type),* }
         const _: () = {
-            // The fields that are checked are those that the struct has: none less (`cfg`), none more (an attribute macro).
             #[allow(dead_code)]
-            fn fields<'a, $($p)*>(whole: &'a $name<$($a)*>) -> ($(&'a $type,)*) where $($w)* {
+            fn fields<'a, $($p)*>(whole: &'a $name<$($a)*>) -> ($(&'a $type,)*)
+            where
+                $($w)*
+            {
                 let $name { $($field),* } = whole;
                 ($($field,)*)
             }
         };
     };
-    (struct $name:ident [$($head:tt)*] [$($p:tt)*] [$($a:tt)*] $t:tt [$($w:tt)*]
-        ( $($(#[$attribute:meta])* $visible:vis $type:ty),* $(,)? )) => {
-        #[repr(C)]
-        $($head)* struct $name<$($p)*> ( $($(#[$attribute])* $visible $type),* ) where $($w)*;
+    (@positional $name:ident [$($p:tt)*] [$($a:tt)*] $t:tt [$($w:tt)*]
+        $($(#[$($attribute:tt)*])* $visible:vis $type:ty),* $(,)?) => {
         $crate::__tine_share! { @impl $name [$($p)*] [$($a)*] $t [$($w)*] $($type),* }
         const _: () = {
-            // The fields that are checked are those that the struct has: none less (`cfg`), none more (an attribute macro).
             #[allow(dead_code)]
-            fn fields<$($p)*>() -> fn($($type),*) -> $name<$($a)*> where $($w)* { $name }
+            fn fields<$($p)*>() -> fn($($type),*) -> $name<$($a)*>
+            where
+                $($w)*
+            {
+                $name
+            }
         };
+    };
+
+    (struct $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] { $($body:tt)* }) => {
+        #[repr(C)]
+        $($head)* struct $name<$($p)*> where $($w)* { $($body)* }
+        $crate::__tine_share! { @named $name [$($p)*] $a $t [$($w)*] $($body)* }
+    };
+    (struct $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] ( $($body:tt)* )) => {
+        #[repr(C)]
+        $($head)* struct $name<$($p)*> ( $($body)* ) where $($w)*;
+        $crate::__tine_share! { @positional $name [$($p)*] $a $t [$($w)*] $($body)* }
     };
     (struct $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] []) => {
         #[repr(C)]
