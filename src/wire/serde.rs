@@ -1,9 +1,9 @@
 //! serde's data model on the wire: for types that implement serde's traits and not ours.
 //!
 //! The format is that of this module, not one of serde's crates, for what they do with bytes that lie: postcard 1.1
-//! overflows the stack on a megabyte of `Some` boxes, and counts to 2⁶³ when a `Vec<()>` says so; self-describing formats
-//! confuse `Some(())` with `None`. Here the same rules hold as everywhere: depth is counted, and elements without bytes
-//! have one.
+//! overflows the stack on a megabyte of `Some` boxes, and counts to 2⁶³ when a `Vec<()>` says so; self-describing
+//! formats confuse `Some(())` with `None`. Here the same rules hold as everywhere: depth is counted, and elements
+//! without bytes have one.
 //!
 //! | serde | bytes |
 //! |---|---|
@@ -277,7 +277,7 @@ impl<'de, 'a> de::Deserializer<'de> for &mut Reader<'_, 'a> {
     }
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, DecodeError> {
         Err(self.0.invalid(
-            "the type asks the input what it contains (untagged, flattened, or a dynamic value), but the format does not say",
+            "the type asks the input what it contains (untagged, flattened, dynamic), but the format does not say",
         ))
     }
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
@@ -355,7 +355,8 @@ impl<'de, 'a> de::Deserializer<'de> for &mut Reader<'_, 'a> {
     }
 }
 
-/// What is left of a sequence, tuple or map. Those whose number the input says are `counted`: each takes a byte at least.
+/// What is left of a sequence, tuple or map. Those whose number the input says are `counted`: each takes a byte at
+/// least.
 struct Elements<'r, 'a> {
     input: &'r mut Decoder<'a>,
     left: usize,

@@ -69,7 +69,8 @@ macro_rules! __tine_items {
     (@body $do:ident $kind:ident $name:ident $head:tt $p:tt $a:tt $t:tt => ( $($body:tt)* ) where $($rest:tt)*) => {
         $crate::__tine_items! { @where_after $do $kind $name $head $p $a $t [] ( $($body)* ) => $($rest)* }
     };
-    (@where $do:ident $kind:ident $name:ident $head:tt $p:tt $a:tt $t:tt [$($w:tt)*] => { $($body:tt)* } $($rest:tt)*) => {
+    (@where $do:ident $kind:ident $name:ident $head:tt $p:tt $a:tt $t:tt [$($w:tt)*]
+        => { $($body:tt)* } $($rest:tt)*) => {
         $crate::$do! { $kind $name $head $p $a $t [$($w)*] { $($body)* } }
         $crate::__tine_items! { $do $($rest)* }
     };

@@ -1,9 +1,9 @@
 //! What `share!` writes for one struct: the struct, the checks, the promise.
 //!
 //! # Safety
-//! The promise is an `unsafe impl` of `Share` in the crate of the caller. It holds because everything it says is asked of
-//! the compiler beside it: every field is `Share`, the struct has no destructor, and the fields that were asked about
-//! are those that the struct has.
+//! The promise is an `unsafe impl` of `Share` in the crate of the caller. It holds because everything it says is asked
+//! of the compiler beside it: every field is `Share`, the struct has no destructor, and the fields that were asked
+//! about are those that the struct has.
 
 #[doc(hidden)]
 #[macro_export]
@@ -33,7 +33,8 @@ macro_rules! __tine_share {
         $crate::__tine_share! { @promise $name [$($p)*] [$($a)*] [$($t)*] [$($w)*] $($type),* }
     };
     (@promise $name:ident [$($p:tt)*] [$($a:tt)*] [$($t:ident)*] [$($w:tt)*] $($type:ty),*) => {
-        // SAFETY: all access goes to fields that are `Share`; a struct of them holds nothing else and has no destructor.
+        // SAFETY: all access goes to fields that are `Share`; a struct of them holds nothing else and has no
+        // destructor.
         unsafe impl<$($p)*> $crate::wire::Share for $name<$($a)*>
         where
             Self: ::core::marker::Sync,

@@ -17,7 +17,8 @@ macro_rules! __tine_wire {
     };
     (enum $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] { $($body:tt)* }) => {
         $($head)* enum $name<$($p)*> where $($w)* { $($body)* }
-        $crate::__tine_wire! { @variants (self out input tag __TineTag) ($name [$($p)*] $a $t [$($w)*]) [] [] [] [] $($body)* }
+        $crate::__tine_wire! { @variants (self out input tag __TineTag) ($name [$($p)*] $a $t [$($w)*])
+            [] [] [] [] $($body)* }
     };
 
     (@named $name:ident $p:tt $a:tt $t:tt $w:tt
@@ -43,7 +44,8 @@ macro_rules! __tine_wire {
     };
 
     // One variant at a time, each adding its tag, its size, an arm to the encoder and a line to the decoder.
-    (@variants ($this:ident $out:ident $input:ident $tag_read:ident $Tag:ident) $item:tt [$($tag:ident)*] [$($size:tt)*] [$($arm:tt)*] [$($line:tt)*]
+    (@variants ($this:ident $out:ident $input:ident $tag_read:ident $Tag:ident) $item:tt
+        [$($tag:ident)*] [$($size:tt)*] [$($arm:tt)*] [$($line:tt)*]
         $(#[$($attribute:tt)*])* $variant:ident { $($(#[$($on_field:tt)*])* $field:ident : $type:ty),* $(,)? }
         $(= $number:expr)? $(, $($rest:tt)*)?) => {
         $crate::__tine_wire! { @variants ($this $out $input $tag_read $Tag) $item
@@ -72,7 +74,8 @@ macro_rules! __tine_wire {
         $crate::__tine_wire! { @fields $names $item $tags $sizes $arms $lines $variant
             [$($known)* field: $type,] ($($($fields)*)?) $($rest)* }
     };
-    (@fields ($this:ident $out:ident $input:ident $tag_read:ident $Tag:ident) $item:tt [$($tag:ident)*] [$($size:tt)*] [$($arm:tt)*] [$($line:tt)*]
+    (@fields ($this:ident $out:ident $input:ident $tag_read:ident $Tag:ident) $item:tt
+        [$($tag:ident)*] [$($size:tt)*] [$($arm:tt)*] [$($line:tt)*]
         $variant:ident [$($field:ident : $type:ty,)*] () $($rest:tt)*) => {
         $crate::__tine_wire! { @variants ($this $out $input $tag_read $Tag) $item
             [$($tag)* $variant]
