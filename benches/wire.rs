@@ -1,7 +1,7 @@
 //! `cargo bench --bench wire`: what turning values into bytes and back costs, against copying the same bytes.
 //!
-//! Each round measures every row once, in turn, so that whatever slows the machine down slows them all. A row's ratio is the
-//! median over the rounds of the first row's time by its own: 1.00 is as fast, 0.50 takes twice as long.
+//! Each round measures every row once, in turn, so that whatever slows the machine down slows them all. A row's ratio
+//! is the median over the rounds of the first row's time by its own: 1.00 is as fast, 0.50 takes twice as long.
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,7 @@ fn orders(n: u64) -> Vec<Order> {
         lines: (0..1 + id % 7).map(line).collect(),
         placed: Duration::from_millis(id),
         paid: payment(id),
-        gift: id % 3 == 0,
+        gift: id.is_multiple_of(3),
     };
     (0..n).map(order).collect()
 }
