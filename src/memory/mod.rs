@@ -55,6 +55,8 @@ pub use private::{CowStats, Private};
 pub use shared::Shared;
 pub use slice::{SharedSlice, View};
 
+pub use crate::sys::pagemap::Page;
+
 use std::fmt;
 use std::io;
 use std::ops::{Bound, Range, RangeBounds};
