@@ -145,8 +145,8 @@ impl Direction for In {
 /// `T`'s size.
 unsafe fn copy<T, D: Direction>(cells: *mut u8, ordinary: *mut u8, bytes: usize) {
     let mut at = 0;
-    // SAFETY: for all of it, `at` plus the size of the step is at most `bytes`; a step of `u` bytes starts at a multiple
-    // of `u` from `cells`, which is aligned to at least that; a step of 8 starts at an address aligned to 8.
+    // SAFETY: for all of it, `at` plus the size of the step is at most `bytes`; a step of `u` bytes starts at a
+    // multiple of `u` from `cells`, which is aligned to at least that; a step of 8 starts at an address aligned to 8.
     unsafe {
         let step = |at: usize| match align_of::<T>() {
             1 => D::word::<u8>(cells.add(at), ordinary.add(at)),
