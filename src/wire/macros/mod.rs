@@ -106,6 +106,16 @@ mod wire;
 /// plain::<Tagged<u32>>(); // refused
 /// ```
 ///
+/// and attributes on them that could do the same:
+///
+/// ```compile_fail
+/// tine::plain! {
+///     #[derive(Clone, Copy)]
+///     #[repr(align(16))]
+///     struct Wide<T: tine::wire::Plain>(T);
+/// }
+/// ```
+///
 /// Another layout:
 ///
 /// ```compile_fail,E0692

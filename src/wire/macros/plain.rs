@@ -64,6 +64,22 @@ macro_rules! __tine_plain {
 
         impl<$($p)*> $crate::wire::Pass for $name<$($a)*> where $($plain)* $($w)* {}
     };
+    // A generic struct has only attributes that leave its layout alone: `repr(align(16))` would give it padding that
+    // the types of its fields do not show. What is not generic is measured instead.
+    (@attributes [] $($head:tt)*) => {};
+    (@attributes $p:tt) => {};
+    (@attributes $p:tt pub $($rest:tt)*) => { $crate::__tine_plain! { @attributes $p $($rest)* } };
+    (@attributes $p:tt ($($within:tt)*) $($rest:tt)*) => { $crate::__tine_plain! { @attributes $p $($rest)* } };
+    (@attributes $p:tt #[doc $($text:tt)*] $($rest:tt)*) => { $crate::__tine_plain! { @attributes $p $($rest)* } };
+    (@attributes $p:tt #[derive($($t:tt)*)] $($rest:tt)*) => { $crate::__tine_plain! { @attributes $p $($rest)* } };
+    (@attributes $p:tt #[allow($($l:tt)*)] $($rest:tt)*) => { $crate::__tine_plain! { @attributes $p $($rest)* } };
+    (@attributes $p:tt #[expect($($l:tt)*)] $($rest:tt)*) => { $crate::__tine_plain! { @attributes $p $($rest)* } };
+    (@attributes $p:tt #[repr(C)] $($rest:tt)*) => { $crate::__tine_plain! { @attributes $p $($rest)* } };
+    (@attributes $p:tt $($other:tt)*) => {
+        ::core::compile_error! { "tine::plain!: a generic struct may have the attributes `doc`, `derive`, `allow` and \
+            `expect`; any other could give it padding that cannot be seen here" }
+    };
+
     // The fields that are asked about are those that the struct has: none less (`cfg`), none more (an attribute macro).
     (@named $name:ident [$($p:tt)*] [$($a:tt)*] $t:tt [$($w:tt)*]
         $($(#[$($attribute:tt)*])* $visible:vis $field:ident : $type:ty),* $(,)?) => {
@@ -94,16 +110,19 @@ macro_rules! __tine_plain {
     };
 
     (struct $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] { $($body:tt)* }) => {
+        $crate::__tine_plain! { @attributes [$($p)*] $($head)* }
         #[repr(C)]
         $($head)* struct $name<$($p)*> where $($w)* { $($body)* }
         $crate::__tine_plain! { @named $name [$($p)*] $a $t [$($w)*] $($body)* }
     };
     (struct $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] ( $($body:tt)* )) => {
+        $crate::__tine_plain! { @attributes [$($p)*] $($head)* }
         #[repr(C)]
         $($head)* struct $name<$($p)*> ( $($body)* ) where $($w)*;
         $crate::__tine_plain! { @positional $name [$($p)*] $a $t [$($w)*] $($body)* }
     };
     (struct $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] []) => {
+        $crate::__tine_plain! { @attributes [$($p)*] $($head)* }
         #[repr(C)]
         $($head)* struct $name<$($p)*> where $($w)*;
         $crate::__tine_plain! { @impl $name [$($p)*] $a $t [$($w)*] }
