@@ -259,6 +259,9 @@ fn a_hidden_region_is_not_in_a_child() {
     let mut all = [0; 3];
     table.copy_to(0, &mut all).unwrap();
     assert_eq!(all, [1, 2, 9]);
+    assert_eq!(in_child(|| assert!(table.discard().is_err())).code(), Some(0));
+    table.discard().unwrap();
+    assert_eq!((table.get(0), table.get(2)), (Ok(0), Ok(0)));
 }
 
 /// In the child of a bare fork the range of a hidden region is free. Whoever takes it must not lose it to the drop of
@@ -298,6 +301,9 @@ fn a_wiped_region_is_zero_in_each_child() {
     assert_eq!(status.code(), Some(0));
     assert_eq!((seed.get(), table.get(2), table.get(3)), (0x5eed, Some(3), None));
     assert!(table.set(3, 0).is_err());
+    table.discard().unwrap();
+    table.set(1, 8).unwrap();
+    assert_eq!((table.get(0), table.get(1), table.get(2)), (Some(0), Some(8), Some(0)));
 }
 
 fn a_child_writes_shared_values() {

@@ -183,7 +183,8 @@ impl<T> fmt::Debug for View<T> {
 ///
 /// # How fast
 ///
-/// As fast as `memcpy` from 4 KiB on: 0.98 to 1.0 of it on x86_64; 0.4 to 0.85 where there is no `rep movsq`.
+/// Copies of 64 KiB and more go at 0.75 to 1.2 of the speed of `memcpy`, smaller ones at 0.44 to 0.83
+/// (`cargo run --release --example copy_speed`).
 pub struct SharedSlice<T> {
     view: View<T>,
 }
