@@ -13,7 +13,7 @@ use crate::wire::{DecodeError, EncodeError};
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// fn sum() -> Result<u64, tine::Error> {
 ///     let left = tine::spawn(|| (1..=50_u64).sum::<u64>())?;
 ///     let right = tine::spawn(|| (51..=100_u64).sum::<u64>())?;

@@ -1,7 +1,7 @@
 //! Processes that feel like threads: safe, checked `fork` for Rust on Linux, with typed results, copy-on-write
 //! memory, shared memory and pipes.
 //!
-//! ```no_run
+//! ```
 //! fn main() -> Result<(), tine::Error> {
 //!     let primes = vec![2_u64, 3, 5, 7, 11];
 //!     // The child inherits everything that the closure uses, of any type, by copy-on-write.

@@ -247,6 +247,9 @@ impl<T> fmt::Display for FreezeError<T> {
 
 impl<T> std::error::Error for FreezeError<T> {}
 
+/// The child reads the same memory.
+impl<T: Plain> crate::wire::Pass for Frozen<T> {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -202,3 +202,6 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Shared<T> {
         f.debug_tuple("Shared").field(&&**self).finish()
     }
 }
+
+/// The child shares the memory.
+impl<T: ?Sized + crate::wire::Share> crate::wire::Pass for Shared<T> {}

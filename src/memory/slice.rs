@@ -321,3 +321,9 @@ impl<T> fmt::Debug for SharedSlice<T> {
         f.debug_struct("SharedSlice").field("len", len).field("memfd", &region.memfd).finish_non_exhaustive()
     }
 }
+
+/// The child shares the memory.
+impl<T: Plain> crate::wire::Pass for SharedSlice<T> {}
+
+/// The child shares the memory.
+impl<T: Plain> crate::wire::Pass for View<T> {}
