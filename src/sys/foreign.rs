@@ -14,10 +14,12 @@
 //!
 //! This file opens `unsafe` in one function, to replace what a descriptor number refers to.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 
 use super::map;
+use super::shared_maps::{self, Mapping};
 
 /// What the look found.
 #[derive(Debug, Default)]
@@ -68,16 +70,8 @@ fn descriptors() -> io::Result<Foreign> {
 }
 
 fn mappings() -> io::Result<Option<String>> {
-    let text = read_whole("/proc/self/maps")?;
     let registry = map::registry();
-    let mut suspect = None;
-    for line in text.split(|&b| b == b'\n') {
-        let Some(mapping) = Mapping::parse(line) else { continue };
-        if mapping.writable_shared && !map::ours(&registry, mapping.start, mapping.end) {
-            suspect = Some(mapping.start);
-            break;
-        }
-    }
+    let suspect = shared_maps::find(|start, end| !map::ours(&registry, start, end))?;
     drop(registry);
     match suspect {
         None => Ok(None),
@@ -88,7 +82,7 @@ fn mappings() -> io::Result<Option<String>> {
 
 /// The first foreign writable shared mapping that a child would inherit.
 fn inherited_suspect() -> io::Result<Option<String>> {
-    let text = read_whole("/proc/self/smaps")?;
+    let text = shared_maps::read_whole(&mut File::open("/proc/self/smaps")?)?;
     let registry = map::registry();
     let mut suspect: Option<&[u8]> = None;
     for line in text.split(|&b| b == b'\n') {
@@ -112,41 +106,6 @@ fn inherited_suspect() -> io::Result<Option<String>> {
         }
     }
     Ok(None)
-}
-
-/// One line of `/proc/self/maps`: `start-end perms offset dev inode path`.
-struct Mapping {
-    start: usize,
-    end: usize,
-    writable_shared: bool,
-}
-
-impl Mapping {
-    /// None for lines of another form (smaps has many).
-    fn parse(line: &[u8]) -> Option<Mapping> {
-        let mut words = line.splitn(3, |&b| b == b' ');
-        let range = words.next()?;
-        let perms = words.next()?;
-        let dash = range.iter().position(|&b| b == b'-')?;
-        let (start, end) = (hex(&range[..dash])?, hex(&range[dash + 1..])?);
-        Some(Mapping { start, end, writable_shared: perms.get(1) == Some(&b'w') && perms.get(3) == Some(&b's') })
-    }
-}
-
-fn hex(digits: &[u8]) -> Option<usize> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_usize, |n, &d| Some(n.checked_mul(16)? + (d as char).to_digit(16)? as usize))
-}
-
-/// A whole file of `/proc`, read in large pieces: each piece is a consistent run of lines.
-fn read_whole(path: &str) -> io::Result<Vec<u8>> {
-    use std::io::Read;
-    let mut file = std::fs::File::open(path)?;
-    let mut text = Vec::with_capacity(16 * 1024);
-    file.read_to_end(&mut text)?;
-    Ok(text)
 }
 
 /// In a child: puts a new, empty epoll instance in the place of each inherited one.
