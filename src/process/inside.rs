@@ -145,7 +145,7 @@ fn set_up(prepared: &Prepared<'_>) -> Result<(), Failure> {
     }
     orphan::let_go_of_parents_lifeline();
     settings.apply()?;
-    if settings.die_with_parent && lifeline.is_none() {
+    if settings.die_with_parent && lifeline.is_none() && (settings.uid.is_some() || settings.gid.is_some()) {
         // Again: the kernel forgets it when the user or group id changes.
         parent.die_with().map_err(named("the notice of the parent's death"))?;
     }
