@@ -39,7 +39,7 @@ pub(crate) unsafe fn fork() -> io::Result<Side> {
         0 => {
             map::fill_holes(&registry);
             drop(registry);
-            generation::current();
+            generation::take();
             Ok(Side::Child)
         }
         pid => {
