@@ -1,9 +1,9 @@
 //! `cargo bench --bench wire`: what turning values into bytes and back costs, against copying the same bytes.
 
-#[path = "support/mod.rs"]
-mod support;
 #[path = "support/orders.rs"]
 mod orders;
+#[path = "support/mod.rs"]
+mod support;
 
 use std::hint::black_box;
 
