@@ -1,9 +1,9 @@
 //! `cargo bench --manifest-path benches/peers/Cargo.toml`: tine beside other crates that do the same.
 
-#[path = "../support/mod.rs"]
-mod support;
 #[path = "../support/orders.rs"]
 mod orders;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::hint::black_box;
 
@@ -42,7 +42,12 @@ fn message() {
     assert_eq!(tine::wire::from_bytes::<Vec<Order>>(&tine).expect("it decodes"), orders);
     assert_eq!(postcard::from_bytes::<Vec<Order>>(&postcard).expect("it decodes"), orders);
     assert_eq!(bincode::decode_from_slice::<Vec<Order>, _>(&bincode, config).expect("it decodes").0, orders);
-    println!("\n1000 orders: tine {} bytes, postcard {} bytes, bincode {} bytes", tine.len(), postcard.len(), bincode.len());
+    println!(
+        "\n1000 orders: tine {} bytes, postcard {} bytes, bincode {} bytes",
+        tine.len(),
+        postcard.len(),
+        bincode.len()
+    );
 
     Table::new("encode 1000 orders into a new Vec", "tine::wire", || {
         per_call(CALLS, || tine::wire::to_bytes(black_box(&orders)))

@@ -16,7 +16,7 @@ pub enum Goal {
     None,
 }
 
-/// Measures one slice: the time of one operation, on average over as many as make a slice of some milliseconds.
+/// Measures one slice: the time of one operation, out of as many as make a slice of some milliseconds.
 type Slice<'a> = Box<dyn FnMut() -> Duration + 'a>;
 
 /// A table of rows, each compared with the first.
@@ -47,7 +47,7 @@ impl<'a> Table<'a> {
         // Pair 0 warms up.
         for pair in 0..=pairs {
             for (row, (_, _, slice)) in self.rows.iter_mut().enumerate() {
-                let (base, own) = if (pair + row) % 2 == 0 {
+                let (base, own) = if (pair + row).is_multiple_of(2) {
                     let base = self.base.1();
                     (base, slice())
                 } else {
@@ -86,17 +86,19 @@ pub fn quick() -> bool {
     !std::env::args().any(|argument| argument == "--bench")
 }
 
-/// The time of one call of `f`, over `calls` of them. What it returns is dropped off the clock.
+/// The time of one call of `f`: the median of `calls` of them, since one that was interrupted is no measure. What it
+/// returns is dropped off the clock.
 pub fn per_call<R>(calls: u32, mut f: impl FnMut() -> R) -> Duration {
     let calls = if quick() { 1 } else { calls };
-    let mut total = Duration::ZERO;
+    let mut times = Vec::with_capacity(calls as usize);
     for _ in 0..calls {
         let start = Instant::now();
         let result = black_box(f());
-        total += start.elapsed();
+        times.push(start.elapsed());
         drop(result);
     }
-    total / calls
+    times.sort();
+    times[times.len() / 2]
 }
 
 /// Sorts, and returns the value in the middle.

@@ -47,7 +47,7 @@ pub fn orders(n: u64) -> Vec<Order> {
         lines: (0..1 + id % 7).map(line).collect(),
         placed: Duration::from_millis(id),
         paid: payment(id),
-        gift: id % 3 == 0,
+        gift: id.is_multiple_of(3),
     };
     (0..n).map(order).collect()
 }
