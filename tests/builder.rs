@@ -324,8 +324,7 @@ fn a_failed_setting_leaves_nothing() {
     spawn(|| ()).unwrap().join().unwrap();
     let before = (support::descriptors(), support::all_mappings());
     for _ in 0..200 {
-        let failed =
-            Builder::new().dir("/nowhere/at/all").keep_stderr(100).stdin(Stdio::piped()).spawn(|| String::new());
+        let failed = Builder::new().dir("/nowhere/at/all").keep_stderr(100).stdin(Stdio::piped()).spawn(String::new);
         assert!(failed.is_err());
     }
     assert_eq!(before, (support::descriptors(), support::all_mappings()));

@@ -618,8 +618,8 @@ fn a_timeout_ends_the_child() {
 fn a_timeout_holds_though_nobody_waits() {
     let child = Builder::new().timeout(Duration::from_millis(30)).spawn(|| -> u64 {
         // Deaf to everything that can be ignored or blocked.
-        // SAFETY: ignoring signals runs no code.
         for signal in 1..=64 {
+            // SAFETY: ignoring signals runs no code.
             unsafe { libc::signal(signal, libc::SIG_IGN) };
         }
         loop {

@@ -19,7 +19,7 @@ fn limit(resource: Resource, soft: u64) -> impl Drop {
     struct Restore(Resource, Rlimit);
     impl Drop for Restore {
         fn drop(&mut self) {
-            setrlimit(self.0, self.1.clone()).unwrap();
+            setrlimit(self.0, self.1).unwrap();
         }
     }
     let before = getrlimit(resource);

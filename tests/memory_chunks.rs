@@ -127,16 +127,22 @@ trait Filler {
 }
 
 const PAGES: usize = 6;
-const PAGE_WORDS: usize = 512;
-/// One and a half pages: chunks begin and end inside pages, too.
-const CHUNK: usize = PAGE_WORDS * 3 / 2;
 
-/// Kills a worker at each page boundary of its copies, and looks whether anything that is reported done is not whole: the
-/// first such chunk. In the worker one page of the region is made inaccessible, so its copy ends there by SIGSEGV,
-/// with everything before it copied: a kill at exactly that place.
+fn page_words() -> usize {
+    rustix::param::page_size() / size_of::<u64>()
+}
+
+/// One and a half pages: chunks begin and end inside pages, too.
+fn chunk_len() -> usize {
+    page_words() * 3 / 2
+}
+
+/// Kills a worker at each page boundary of its copies, and looks whether anything that is reported done is not whole:
+/// the first such chunk. In the worker one page of the region is made inaccessible, so its copy ends there by
+/// SIGSEGV, with everything before it copied: a kill at exactly that place.
 fn torn_by_a_kill(filler: impl Fn(&SharedSlice<u64>) -> Box<dyn Filler>) -> Option<(usize, usize)> {
     for page in 0..PAGES {
-        let slice = SharedSlice::<u64>::zeroed(PAGES * PAGE_WORDS).unwrap();
+        let slice = SharedSlice::<u64>::zeroed(PAGES * page_words()).unwrap();
         let filler = filler(&slice);
         let status = in_child(|| {
             make_inaccessible(&slice, page);
@@ -144,9 +150,9 @@ fn torn_by_a_kill(filler: impl Fn(&SharedSlice<u64>) -> Box<dyn Filler>) -> Opti
         });
         assert_eq!(status.signal(), Some(libc::SIGSEGV), "page {page} was not touched");
         let values = slice.to_vec();
-        let whole = |chunk: usize| (chunk * CHUNK..(chunk + 1) * CHUNK).all(|i| values[i] == expected(i));
-        assert!(values[..page * PAGE_WORDS].iter().all(|&v| v != 0), "killed before page {page}");
-        if let Some(chunk) = (0..values.len() / CHUNK).find(|&chunk| filler.is_done(chunk) && !whole(chunk)) {
+        let whole = |chunk: usize| (chunk * chunk_len()..(chunk + 1) * chunk_len()).all(|i| values[i] == expected(i));
+        assert!(values[..page * page_words()].iter().all(|&v| v != 0), "killed before page {page}");
+        if let Some(chunk) = (0..values.len() / chunk_len()).find(|&chunk| filler.is_done(chunk) && !whole(chunk)) {
             return Some((page, chunk));
         }
     }
@@ -163,17 +169,17 @@ fn make_inaccessible(slice: &SharedSlice<u64>, page: usize) {
         let (start, end) = line.split(' ').next()?.split_once('-')?;
         let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
         // Neighbouring mappings may be shown as one.
-        (start..end).step_by(4096).find(|&address| {
+        (start..end).step_by(page_words() * 8).find(|&address| {
             // SAFETY: a readable page of this process, as the kernel just said.
-            let found = unsafe { std::ptr::with_exposed_provenance::<u64>(address).read_volatile() } == MARK;
-            found
+            let first = unsafe { std::ptr::with_exposed_provenance::<u64>(address).read_volatile() };
+            first == MARK
         })
     });
     slice.set(0, 0).unwrap();
     let start = start.expect("the slice is mapped somewhere");
-    let address = std::ptr::with_exposed_provenance_mut(start + page * 4096);
+    let address = std::ptr::with_exposed_provenance_mut(start + page * page_words() * 8);
     // SAFETY: this child dies of what it does here, and nobody else is affected.
-    unsafe { rustix::mm::mprotect(address, 4096, rustix::mm::MprotectFlags::empty()) }.unwrap();
+    unsafe { rustix::mm::mprotect(address, page_words() * 8, rustix::mm::MprotectFlags::empty()) }.unwrap();
 }
 
 impl Filler for FillChunks<u64> {
@@ -187,7 +193,7 @@ impl Filler for FillChunks<u64> {
 
 fn a_kill_at_every_page_of_the_copy_leaves_whole_chunks_or_none() {
     let torn = torn_by_a_kill(|slice| {
-        let chunks = slice.fill_chunks(CHUNK).unwrap();
+        let chunks = slice.fill_chunks(chunk_len()).unwrap();
         Box::new(chunks)
     });
     assert_eq!(torn, None);
@@ -202,8 +208,8 @@ struct CommitsFirst {
 impl Filler for CommitsFirst {
     fn run(&self) {
         for (chunk, done) in self.done.iter().enumerate() {
-            let range = chunk * CHUNK..(chunk + 1) * CHUNK;
-            let mut values = vec![0; CHUNK];
+            let range = chunk * chunk_len()..(chunk + 1) * chunk_len();
+            let mut values = vec![0; chunk_len()];
             fill(range.clone(), &mut values);
             done.store(1, Ordering::Release);
             self.slice.copy_from(range.start, &values).unwrap();
@@ -216,7 +222,7 @@ impl Filler for CommitsFirst {
 
 fn committing_before_copying_is_caught() {
     let torn = torn_by_a_kill(|slice| {
-        let done = Shared::<[AtomicU64]>::from_fn(slice.len() / CHUNK, |_| AtomicU64::new(0)).unwrap();
+        let done = Shared::<[AtomicU64]>::from_fn(slice.len() / chunk_len(), |_| AtomicU64::new(0)).unwrap();
         Box::new(CommitsFirst { slice: slice.clone(), done })
     });
     assert!(torn.is_some(), "the harness does not see a chunk that is reported done and is not whole");
@@ -289,7 +295,8 @@ fn a_panic_frees_the_chunk() {
     check_whole(&chunks);
 }
 
-/// A bare fork that returns from the closure makes a second worker out of one. It must not write to the first one's chunk.
+/// A bare fork that returns from the closure makes a second worker out of one. It must not write to the first one's
+/// chunk.
 fn a_fork_in_the_closure_commits_once() {
     let slice = SharedSlice::<u64>::zeroed(300).unwrap();
     let chunks = slice.fill_chunks(100).unwrap();

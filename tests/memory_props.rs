@@ -36,7 +36,10 @@ fn runner(cases: u32) -> TestRunner {
 const PLACES: usize = 4;
 /// In the region each slot is a page of its own.
 const SLOTS: usize = 8;
-const PAGE_WORDS: usize = 512;
+
+fn page_words() -> usize {
+    rustix::param::page_size() / size_of::<u64>()
+}
 
 /// One write, by process 0 (parent), 1 (child) or 2 (grandchild).
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +50,8 @@ struct Op {
     value: u64,
 }
 
-/// What happens: writes by the parent alone; fork; writes by two; the child forks; writes by three; the grandchild ends;
-/// the child ends. After each step everybody tells what it sees.
+/// What happens: writes by the parent alone; fork; writes by two; the child forks; writes by three; the grandchild
+/// ends; the child ends. After each step everybody tells what it sees.
 type Story = [Vec<Op>; 3];
 
 fn stories() -> impl Strategy<Value = Story> {
@@ -317,9 +320,9 @@ impl Subject for Copied<'_> {
         match place {
             0 => {
                 let mut region = self.region.borrow_mut();
-                region[slot * PAGE_WORDS] = value;
+                region[slot * page_words()] = value;
                 if self.sloppy {
-                    region[(slot + 1) % SLOTS * PAGE_WORDS + 1] = 0;
+                    region[(slot + 1) % SLOTS * page_words() + 1] = 0;
                 }
             }
             1 => self.heap[slot].set(value),
@@ -329,7 +332,7 @@ impl Subject for Copied<'_> {
     }
     fn read(&self, place: usize, slot: usize) -> u64 {
         match place {
-            0 => self.region.borrow()[slot * PAGE_WORDS],
+            0 => self.region.borrow()[slot * page_words()],
             1 => self.heap[slot].get(),
             2 => self.stack[slot].get(),
             _ => STATICS[slot].load(Ordering::Relaxed),
@@ -344,7 +347,7 @@ impl Subject for Copied<'_> {
 
 fn play_copied(story: &Story, sloppy: bool) -> Vec<Vec<View>> {
     STATICS.iter().for_each(|s| s.store(0, Ordering::Relaxed));
-    let region = Private::<[u64]>::zeroed(SLOTS * PAGE_WORDS).unwrap();
+    let region = Private::<[u64]>::zeroed(SLOTS * page_words()).unwrap();
     region.advise(Advice::NoHugePages).unwrap();
     let stack = [const { Cell::new(0) }; SLOTS];
     let heap = Box::new([const { Cell::new(0) }; SLOTS]);

@@ -1,5 +1,7 @@
 //! What a fork could corrupt, and how a spawn refuses it or makes it harmless. Where it can be shown, the same
 //! thing is done with a bare fork first, and does its harm.
+#[path = "support/refuse.rs"]
+mod refuse;
 mod support;
 
 use std::os::fd::AsRawFd;
@@ -58,24 +60,8 @@ fn a_thread_that_was_joined_is_no_thread() {
     }
 }
 
-/// Has the system call `number` fail with `errno` from now on, in this process and its children.
-fn refuse(number: i64, errno: i32) {
-    let filter = [
-        libc::sock_filter { code: 0x20, jt: 0, jf: 0, k: 0 },
-        libc::sock_filter { code: 0x15, jt: 0, jf: 1, k: number as u32 },
-        libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0x0005_0000 | errno as u32 },
-        libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000 },
-    ];
-    let program = libc::sock_fprog { len: 4, filter: filter.as_ptr().cast_mut() };
-    // SAFETY: the program is valid and lives through the call.
-    unsafe {
-        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, 2, &program), 0);
-    }
-}
-
 fn threads_are_counted_where_unshare_is_refused() {
-    refuse(libc::SYS_unshare, libc::EPERM);
+    refuse::refuse_call(libc::SYS_unshare, None, libc::EPERM);
     assert_eq!(spawn(|| 1_u64).unwrap().join().unwrap(), 1);
     let (end, ended) = mpsc::channel::<()>();
     let thread = std::thread::spawn(move || ended.recv());
@@ -166,7 +152,7 @@ fn a_bare_fork_kills_a_tokio_parent() {
 
 fn a_tokio_parent_lives() {
     let status = tokio_parent(|child| {
-        spawn(|| child()).unwrap().detach();
+        spawn(child).unwrap().detach();
     });
     assert_eq!(status.code(), Some(0), "{status:?}");
 }
@@ -248,7 +234,7 @@ fn a_foreign_shared_mapping_is_refused_by_name() {
 }
 
 fn mappings_are_read_where_the_query_is_refused() {
-    refuse(libc::SYS_ioctl, libc::ENOTTY);
+    refuse::refuse_call(libc::SYS_ioctl, None, libc::ENOTTY);
     a_foreign_shared_mapping_is_refused_by_name();
 }
 

@@ -128,8 +128,8 @@ fn the_parents_guards_are_not_dropped_in_the_child() {
     let path = file.path().to_owned();
     let guard = Guard(path.clone());
     spawn(|| 1_u64).unwrap().join().unwrap();
-    let _ = spawn(|| panic!("as asked")).unwrap().join().map(|()| ());
-    let _ = spawn(|| std::process::exit(0)).unwrap().join().map(|()| ());
+    assert!(spawn(|| -> u64 { panic!("as asked") }).unwrap().join().is_err());
+    assert!(spawn(|| -> u64 { std::process::exit(0) }).unwrap().join().is_err());
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
     drop(guard);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));

@@ -1,4 +1,5 @@
 //! Everything that crosses comes back the same, and nothing else comes out of bytes.
+#![allow(clippy::type_complexity)]
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::cmp::{Ordering, Reverse};
@@ -179,10 +180,15 @@ crossing! {
     hash_sets: HashSet<i64> = hash_set(any::<i64>(), 0..300);
     tree_sets: BTreeSet<String> = btree_set(text(), 0..9);
 
-    options: (Option<u8>, Option<Option<()>>, Option<String>) = any::<(Option<u8>, Option<Option<()>>, Option<String>)>();
+    options: (Option<u8>, Option<Option<()>>, Option<String>) =
+        any::<(Option<u8>, Option<Option<()>>, Option<String>)>();
     results: Result<String, u8> = any::<Result<String, u8>>();
     bounds: Bound<u16> =
-        prop_oneof![Just(Bound::Unbounded), any::<u16>().prop_map(Bound::Included), any::<u16>().prop_map(Bound::Excluded)];
+        any::<(bool, Option<u16>)>().prop_map(|(included, x)| match x {
+            None => Bound::Unbounded,
+            Some(x) if included => Bound::Included(x),
+            Some(x) => Bound::Excluded(x),
+        });
     flows: ControlFlow<String, u8> =
         prop_oneof![text().prop_map(ControlFlow::Break), any::<u8>().prop_map(ControlFlow::Continue)];
     polls: Poll<u32> = prop_oneof![Just(Poll::Pending), any::<u32>().prop_map(Poll::Ready)];

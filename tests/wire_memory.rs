@@ -60,8 +60,8 @@ fn memory_of<R>(f: impl FnOnce() -> R) -> (R, usize) {
     (result, usize::try_from(MOST.get() - before).expect("the most is no less than the start"))
 }
 
-/// Decodes, and says whether the memory that took is paid for: `rate` bytes for each of the input's, the 4 KiB that are free,
-/// and the error.
+/// Decodes, and says whether the memory that took is paid for: `rate` bytes for each of the input's, the 4 KiB that are
+/// free, and the error.
 fn is_paid_for<T: Wire>(bytes: &[u8], rate: usize) -> bool {
     let (_, most) = memory_of(|| wire::from_bytes::<T>(bytes).map(drop));
     most <= bytes.len() * rate + 4096 + 1024

@@ -11,9 +11,9 @@ use crate::wire::Plain;
 
 /// A [`SharedSlice`] that several processes fill, chunk by chunk.
 ///
-/// Each chunk is claimed by one process, written by it in private memory, copied into place, and then *committed* by one
-/// store. A process that is killed anywhere, also in the middle of the copy, leaves a chunk that is not committed:
-/// [`is_done`](Self::is_done) is false for it, [`read`](Self::read) gives nothing, and
+/// Each chunk is claimed by one process, written by it in private memory, copied into place, and then *committed* by
+/// one store. A process that is killed anywhere, also in the middle of the copy, leaves a chunk that is not
+/// committed: [`is_done`](Self::is_done) is false for it, [`read`](Self::read) gives nothing, and
 /// [`retry_missing`](Self::retry_missing) does it again. So what is reported done is whole.
 ///
 /// The handle is inherited by forked children and cloned for threads.
@@ -25,18 +25,17 @@ use crate::wire::Plain;
 /// let squares = SharedSlice::<u64>::zeroed(1000)?;
 /// let chunks = squares.fill_chunks(64)?;
 ///
-/// // In as many processes as you like; here two threads stand for them.
-/// std::thread::scope(|s| {
-///     for _ in 0..2 {
-///         s.spawn(|| {
-///             chunks.run(|range, values| {
-///                 for (i, value) in range.zip(values) {
-///                     *value = (i * i) as u64;
-///                 }
-///             })
-///         });
-///     }
-/// });
+/// let fill = || {
+///     chunks.run(|range, values| {
+///         for (i, value) in range.zip(values) {
+///             *value = (i * i) as u64;
+///         }
+///     })
+/// };
+/// // In as many processes as you like, the parent among them.
+/// let child = tine::spawn(fill)?;
+/// let here = fill()?;
+/// assert_eq!(here + child.join()??, chunks.len());
 ///
 /// assert!(chunks.is_complete());
 /// assert_eq!(squares.get(999), Some(998001));
@@ -204,8 +203,8 @@ impl<'a, T: Plain, F: FnMut(Range<usize>, &mut [T])> Worker<'a, T, F> {
         Ok(Worker { chunks, fill, buffer, me: Identity::me()?, generation: generation::current() })
     }
 
-    /// False in the child of a bare fork that the closure made, which came back from there too. It is no worker: it would
-    /// claim in its parent's name.
+    /// False in the child of a bare fork that the closure made, which came back from there too. It is no worker: it
+    /// would claim in its parent's name.
     fn is_still_me(&self) -> bool {
         generation::current() == self.generation
     }
@@ -216,7 +215,8 @@ impl<'a, T: Plain, F: FnMut(Range<usize>, &mut [T])> Worker<'a, T, F> {
 
     /// Makes a chunk ours that was `seen` to be free or a dead process's.
     fn claim(&self, chunk: usize, seen: u64) -> bool {
-        // Acquire: pairs with the Release of a closure that panicked (`Unclaim`). Relaxed on failure: nothing is done then.
+        // Acquire: pairs with the Release of a closure that panicked (`Unclaim`). Relaxed on failure: nothing is done
+        // then.
         self.word(chunk).compare_exchange(seen, self.me.to_word(), Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
@@ -234,7 +234,8 @@ impl<'a, T: Plain, F: FnMut(Range<usize>, &mut [T])> Worker<'a, T, F> {
         // Private until here. A kill in this copy leaves a chunk that is half new, and its word says CLAIMED.
         let copied = self.chunks.slice.copy_from(range.start, &self.buffer[..range.len()]);
         debug_assert_eq!(copied, Ok(()));
-        // The commit. Release: pairs with the Acquire in `is_done`; the volatile copy before it is seen by whoever sees this.
+        // The commit. Release: pairs with the Acquire in `is_done`; the volatile copy before it is seen by whoever
+        // sees this.
         word.store(self.me.to_word() | DONE, Ordering::Release);
         true
     }

@@ -32,21 +32,25 @@ pub struct ForkCost {
     pub hidden_bytes: u64,
     /// The size of this process's page tables, in bytes. The child's will be at most as large.
     pub page_table_bytes: u64,
-    /// About how long the fork will take on a machine like that of [`ForkCost::time`]'s figures.
+    /// About how long the fork will take: within a factor of two on the AMD EPYC machine where the prices were measured
+    /// (1 GiB in pages of 4 KiB: 11 ms are told, 6 to 19 ms were seen).
     pub time: Duration,
 }
 
-/// The price of each part, in nanoseconds: medians of 15 forks each on 2 cores of an AMD EPYC virtual machine, Linux
-/// 6.18. `cargo run --release --example fork_cost` measures them where you are.
+/// The price of each part, in nanoseconds: from medians of 15 forks each, four runs, on 2 busy cores of an AMD EPYC
+/// virtual machine with Linux 6.18. `cargo run --release --example fork_cost` measures them where you are.
+///
+/// A page costs more where the kernel's records of pages (64 bytes each) no longer fit the caches or lie out of
+/// order, and that is nothing a process can look up. So one price in the middle stands for the range.
 mod price {
     /// A fork of a small process: 21 to 50 us.
-    pub(super) const BASE: u64 = 40_000;
-    /// One more mapping: 20,000 untouched ones took 4.2 ms.
-    pub(super) const MAPPING: u64 = 210;
-    /// One more page: 1 GiB of them took 6.0 to 6.8 ms.
-    pub(super) const PAGE: u64 = 24;
-    /// One more huge page: 1 GiB of them took 0.56 ms.
-    pub(super) const HUGE_PAGE: u64 = 1_000;
+    pub(super) const BASE: u64 = 30_000;
+    /// One more mapping: 10,000 to 20,000 untouched ones took 1.8 to 4.7 ms.
+    pub(super) const MAPPING: u64 = 200;
+    /// One more page: 19 to 30 ns with 256 MiB of them, 23 to 74 ns with 1 GiB.
+    pub(super) const PAGE: u64 = 40;
+    /// One more huge page: 0.2 to 1.1 us with 256 MiB of them, 0.4 to 1.0 us with 1 GiB.
+    pub(super) const HUGE_PAGE: u64 = 500;
 }
 
 /// What a fork of this process would cost now.
@@ -80,7 +84,6 @@ pub fn fork_cost() -> io::Result<ForkCost> {
 /// asks for the calling process.
 ///
 /// In a snapshot this starts near nothing and grows by a page for each page that the other side copied.
-#[cfg_attr(not(test), allow(dead_code, reason = "for `snapshot`, which lives on the process floor"))]
 pub(crate) fn private_dirty(pid: Option<Pid>) -> io::Result<u64> {
     let rollup = match pid {
         Some(pid) => std::fs::read_to_string(format!("/proc/{}/smaps_rollup", pid.as_raw_nonzero())),

@@ -22,9 +22,9 @@ use crate::wire::Plain;
 
 /// Plain values in shared memory that were written once and can never change again: honestly a `&[T]`.
 ///
-/// The kernel keeps that promise, not we: the memory is a memfd sealed against writing, shrinking, growing and further seals
-/// ([`Seals::FROZEN`]). Cloning shares it, and so does a fork; [`AsFd`] gives the descriptor to hand to other
-/// processes, where [`from_fd`](Self::from_fd) checks the seals before it maps anything.
+/// The kernel keeps that promise, not we: the memory is a memfd sealed against writing, shrinking, growing and
+/// further seals ([`Seals::FROZEN`]). Cloning shares it, and so does a fork; [`AsFd`] gives the descriptor to hand to
+/// other processes, where [`from_fd`](Self::from_fd) checks the seals before it maps anything.
 ///
 /// A fork copies neither the pages nor their page tables: this is the place for large tables that many processes read.
 ///
@@ -73,9 +73,9 @@ impl<T: Plain> Frozen<T> {
         let memfd = Memfd::new(bytes_of::<T>(n)?)?;
         let map = memfd.map(Access::ReadWrite)?;
         let loan = Loan::take();
-        // SAFETY: the mapping holds `n` values of zero bytes, which are valid (`Plain`), and is page aligned. The descriptor
-        // was not given to anybody, and no fork of ours happens while the loan is out, so nobody else writes there. The
-        // slice ends with the call, before the mapping does.
+        // SAFETY: the mapping holds `n` values of zero bytes, which are valid (`Plain`), and is page aligned. The
+        // descriptor was not given to anybody, and no fork of ours happens while the loan is out, so nobody else
+        // writes there. The slice ends with the call, before the mapping does.
         fill(unsafe { slice::from_raw_parts_mut(map.as_ptr().cast().as_ptr(), n) });
         drop(loan);
         drop(map);
@@ -132,9 +132,9 @@ impl<T> Deref for Frozen<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: the region holds `len` values from its start (`count_of`), page aligned and mapped while `self` lives; every
-        // pattern of bytes is a valid `T`. Nobody can change it: its seals were read when this handle was made,
-        // and seals never go. Even a hole punched into it is refused by the write seal.
+        // SAFETY: the region holds `len` values from its start (`count_of`), page aligned and mapped while `self`
+        // lives; every pattern of bytes is a valid `T`. Nobody can change it: its seals were read when this handle
+        // was made, and seals never go. Even a hole punched into it is refused by the write seal.
         unsafe { slice::from_raw_parts(self.ptr.as_ptr(), self.len) }
     }
 }
@@ -221,8 +221,8 @@ impl<T: Plain> FreezeError<T> {
     ///
     /// # Errors
     ///
-    /// Where it had to be unmapped for the attempt and cannot be mapped again; and where it was sealed, but could not be
-    /// mapped as frozen memory: then its values are lost.
+    /// Where it had to be unmapped for the attempt and cannot be mapped again; and where it was sealed, but could not
+    /// be mapped as frozen memory: then its values are lost.
     pub fn into_slice(self) -> io::Result<SharedSlice<T>> {
         match (self.slice, self.reason) {
             (Some(Unfrozen::Whole(slice)), _) => Ok(slice),
@@ -246,3 +246,26 @@ impl<T> fmt::Display for FreezeError<T> {
 }
 
 impl<T> std::error::Error for FreezeError<T> {}
+
+/// The child reads the same memory.
+impl<T: Plain> crate::wire::Pass for Frozen<T> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::loan;
+
+    #[test]
+    fn building_is_a_loan() {
+        // Other tests build, too; what counts is that ours is among the loans.
+        Frozen::<u64>::build(1, |_| assert!(loan::held() >= 1)).unwrap();
+        let panicked = std::panic::catch_unwind(|| Frozen::<u64>::build(1, |_| panic!("as asked")));
+        assert!(panicked.is_err());
+        // Tests on other threads may hold one for a moment; a loan that was not given back stays for ever.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while loan::held() > 0 {
+            assert!(std::time::Instant::now() < deadline, "a loan was not given back");
+            std::thread::yield_now();
+        }
+    }
+}

@@ -128,6 +128,19 @@ impl<T: ?Sized> Hidden<T> {
         self.check()?;
         advice.give(&self.map, 0, self.map.len())
     }
+
+    /// Gives the memory back to the system, now: all values are zero afterwards, and take no memory until they are set.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` in a child. What [madvise(2)](https://man7.org/linux/man-pages/man2/madvise.2.html) says: `InvalidInput` where it is locked
+    /// ([`Advice::Lock`]).
+    #[doc(alias = "MADV_DONTNEED")]
+    pub fn discard(&mut self) -> io::Result<()> {
+        self.check()?;
+        // SAFETY: a Hidden holds only Plain values (see its makers), for which zero is one, and nothing refers to them.
+        unsafe { self.map.advise(0, self.map.len(), Hint::LinuxDontNeed) }
+    }
 }
 
 impl<T: Plain> Hidden<T> {
@@ -273,6 +286,18 @@ impl<T: ?Sized> Wiped<T> {
     /// As for [`Private::advise`](super::Private::advise).
     pub fn advise(&self, advice: Advice) -> io::Result<()> {
         advice.give(&self.map, 0, self.map.len())
+    }
+
+    /// Gives the memory back to the system, now: all values are zero afterwards, and take no memory until they are set.
+    ///
+    /// # Errors
+    ///
+    /// What [madvise(2)](https://man7.org/linux/man-pages/man2/madvise.2.html) says: `InvalidInput` where it is locked
+    /// ([`Advice::Lock`]).
+    #[doc(alias = "MADV_DONTNEED")]
+    pub fn discard(&mut self) -> io::Result<()> {
+        // SAFETY: a Wiped holds only Plain values (see its makers), for which zero is one, and nothing refers to them.
+        unsafe { self.map.advise(0, self.map.len(), Hint::LinuxDontNeed) }
     }
 }
 

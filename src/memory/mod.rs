@@ -55,6 +55,13 @@ pub use private::{CowStats, Private};
 pub use shared::Shared;
 pub use slice::{SharedSlice, View};
 
+pub use crate::sys::pagemap::Page;
+
+// A name only: a snapshot is a process, and lives on the floor above, but it is here that it is looked for.
+pub use crate::process::{Snapshot, snapshot};
+
+pub(crate) use cost::private_dirty;
+
 use std::fmt;
 use std::io;
 use std::ops::{Bound, Range, RangeBounds};

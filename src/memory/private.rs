@@ -16,7 +16,7 @@ use std::ptr::NonNull;
 use super::hidden::{Hidden, Wiped};
 use super::{Advice, assert_page_aligned, bytes_of, resolve};
 use crate::sys::map::{Map, Sharing, page_size, round_up};
-use crate::sys::pagemap;
+use crate::sys::pagemap::{self, Page};
 use crate::wire::Plain;
 
 /// A value in pages of its own, which a fork copies on write: `Box`, with the pages in your hands.
@@ -161,15 +161,42 @@ impl<T: ?Sized> Private<T> {
     /// ([proc_pid_pagemap(5)](https://man7.org/linux/man-pages/man5/proc_pid_pagemap.5.html)).
     #[doc(alias("pagemap", "PAGEMAP_SCAN"))]
     pub fn cow_stats(&self) -> io::Result<CowStats> {
+        let mut stats = CowStats { shared: 0, private: 0, swapped: 0, absent: 0, page_size: page_size() };
+        self.walk(|page, n| match page {
+            Page::Shared => stats.shared += n,
+            Page::Private => stats.private += n,
+            Page::Swapped => stats.swapped += n,
+            Page::Absent => stats.absent += n,
+        })?;
+        Ok(stats)
+    }
+
+    /// The same page by page, from first to last.
+    ///
+    /// ```
+    /// use tine::memory::{Page, Private};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut region = Private::<[u8]>::zeroed(65536)?;
+    /// assert_eq!(region.cow_map()?[0], Page::Absent);
+    /// region[0] = 1;
+    /// assert_eq!(region.cow_map()?[0], Page::Private);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`cow_stats`](Self::cow_stats).
+    pub fn cow_map(&self) -> io::Result<Vec<Page>> {
+        let mut pages = Vec::with_capacity(self.map.len().div_ceil(page_size()));
+        self.walk(|page, n| pages.extend(std::iter::repeat_n(page, n)))?;
+        Ok(pages)
+    }
+
+    fn walk(&self, visit: impl FnMut(Page, usize)) -> io::Result<()> {
         let start = self.map.as_ptr().as_ptr().addr();
-        let count = pagemap::count(start..start + round_up(self.map.len())?)?;
-        Ok(CowStats {
-            shared: count.shared,
-            private: count.private,
-            swapped: count.swapped,
-            absent: count.absent,
-            page_size: page_size(),
-        })
+        pagemap::walk(start..start + round_up(self.map.len())?, visit)
     }
 
     /// The mapping, without dropping the value: for values that need no drop.
@@ -263,14 +290,13 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Private<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct CowStats {
-    /// Present, and mapped by another process too: whoever writes to it copies it. Memory that was read before it was ever
-    /// written is here as well: it is the kernel's one page of zeroes, which a write replaces.
+    /// Pages that are [`Page::Shared`].
     pub shared: usize,
-    /// Present, and this process's alone.
+    /// Pages that are [`Page::Private`].
     pub private: usize,
-    /// In swap, or just being moved. The kernel does not tell whether others share it.
+    /// Pages that are [`Page::Swapped`].
     pub swapped: usize,
-    /// Not there: never touched.
+    /// Pages that are [`Page::Absent`].
     pub absent: usize,
     /// The size of a page, in bytes.
     pub page_size: usize,

@@ -21,9 +21,9 @@ use crate::wire::Share;
 /// A value that this process and its children use in place: the `Arc` of processes.
 ///
 /// It derefs to `&T`, and `T` is something that works under several hands: atomics, the locks of this library, arrays
-/// and structs of them. Cloning shares the value, and so does a fork: the handle that a child inherits leads to the same
-/// memory, at the same address. When the last handle of a process goes, the memory is unmapped there; when the last
-/// process has unmapped it or ended, it is freed. Nothing is dropped: `T` may not need it.
+/// and structs of them. Cloning shares the value, and so does a fork: the handle that a child inherits leads to the
+/// same memory, at the same address. When the last handle of a process goes, the memory is unmapped there; when the
+/// last process has unmapped it or ended, it is freed. Nothing is dropped: `T` may not need it.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -56,7 +56,8 @@ pub struct Shared<T: ?Sized> {
     region: Arc<Region>,
 }
 
-// SAFETY: a handle gives out `&T` and is cloned, as an Arc; since nothing is ever dropped or moved out, `T: Sync` is enough.
+// SAFETY: a handle gives out `&T` and is cloned, as an Arc; since nothing is ever dropped or moved out, `T: Sync` is
+// enough.
 unsafe impl<T: ?Sized + Sync> Send for Shared<T> {}
 // SAFETY: as for Send.
 unsafe impl<T: ?Sized + Sync> Sync for Shared<T> {}
@@ -184,8 +185,8 @@ impl<T: ?Sized> Deref for Shared<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        // SAFETY: the value was put there when the region was made, and is mapped while any handle of this process lives.
-        // Everybody reaches it by `&T` only, which is what its type is made for (`Share`).
+        // SAFETY: the value was put there when the region was made, and is mapped while any handle of this process
+        // lives. Everybody reaches it by `&T` only, which is what its type is made for (`Share`).
         unsafe { self.ptr.as_ref() }
     }
 }
@@ -201,3 +202,6 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Shared<T> {
         f.debug_tuple("Shared").field(&&**self).finish()
     }
 }
+
+/// The child shares the memory.
+impl<T: ?Sized + crate::wire::Share> crate::wire::Pass for Shared<T> {}

@@ -13,8 +13,8 @@ use crate::sys::signals;
 ///
 /// # Examples
 ///
-/// ```no_run
-/// let child = tine::spawn(|| std::process::exit(3))?;
+/// ```
+/// let child = tine::spawn(|| -> u64 { std::process::exit(3) })?;
 /// let exit = child.wait()?;
 /// assert_eq!(exit.cause, tine::process::Cause::Code(3));
 /// println!("pid {} lived {:?} and used {:?}", exit.pid, exit.age, exit.usage.user);
@@ -97,7 +97,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cause::Code(code) => write!(f, "exited with code {code}"),
-            Cause::Signal(signal) => write!(f, "was killed by signal {} ({signal:?})", signal.as_raw()),
+            Cause::Signal(signal) => write!(f, "was killed by {}", signals::name(*signal)),
             Cause::StackOverflow => f.write_str("overflowed its stack"),
             Cause::OutOfMemory => f.write_str("was killed by the kernel for want of memory"),
             Cause::TimedOut => f.write_str("was ended because its deadline passed"),

@@ -113,10 +113,10 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
     }
     wait_for_go(inside);
     // The clock of a deadline starts with the closure.
-    if let Some(limit) = settings.timeout {
-        if signals::end_after(limit, settings.grace).is_err() {
-            exit_now(CODE_NO_RESULT);
-        }
+    if let Some(limit) = settings.timeout
+        && signals::end_after(limit, settings.grace).is_err()
+    {
+        exit_now(CODE_NO_RESULT);
     }
     signals::unblock_all();
     std::mem::forget(bomb);

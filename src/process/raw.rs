@@ -11,6 +11,7 @@ use super::launch::{self, Checks, Forked, Plan};
 
 /// Which side of a fork this is.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)]
 #[must_use = "both processes go on from here: match on which one this is"]
 pub enum Fork {
     /// The process that forked, with its child.
@@ -37,7 +38,7 @@ pub enum Fork {
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use tine::process::raw::{Fork, fork};
 ///
 /// // SAFETY: this program has one thread, and the child ends here.

@@ -76,8 +76,8 @@ fn descriptors() -> io::Result<Foreign> {
     Ok(found)
 }
 
-/// Whether a descriptor could be an epoll instance or an io_uring. No for what has another type: asking for the type
-/// costs a quarter of asking for the name.
+/// Whether a descriptor could be an epoll instance or an io_uring. No for what has another type: asking for the
+/// type costs a quarter of asking for the name.
 #[allow(unsafe_code)]
 fn may_be_anonymous(fd: RawFd) -> bool {
     // SAFETY: it was listed a moment ago. (Were it closed by another thread since, the call fails.)

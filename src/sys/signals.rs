@@ -96,8 +96,8 @@ fn is_caught(signal: i32) -> bool {
     action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN
 }
 
-/// Caught signals back to their defaults. Ignored ones stay ignored, as across an exec. Those that libc keeps for itself
-/// (it refuses their numbers) stay, too.
+/// Caught signals back to their defaults. Ignored ones stay ignored, as across an exec. Those that libc keeps for
+/// itself (it refuses their numbers) stay, too.
 fn reset(caught: Caught) {
     for signal in 1..=64 {
         if caught.0 & 1 << (signal - 1) != 0 {
@@ -299,9 +299,35 @@ pub(crate) fn from_number(number: i32) -> Option<rustix::process::Signal> {
     valid.then(|| unsafe { rustix::process::Signal::from_raw_unchecked(number) })
 }
 
+/// The name of a signal as signal(7) has it.
+pub(crate) fn name(signal: rustix::process::Signal) -> String {
+    const NAMES: [&str; 31] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+        "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
+        "WINCH", "IO", "PWR", "SYS",
+    ];
+    let number = signal.as_raw();
+    match usize::try_from(number - 1).ok().and_then(|index| NAMES.get(index)) {
+        Some(name) => format!("SIG{name}"),
+        None => format!("signal {number}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use rustix::process::Signal;
+
     use super::*;
+
+    #[test]
+    fn names_are_those_of_the_numbers() {
+        for (signal, name) in [(Signal::HUP, "SIGHUP"), (Signal::KILL, "SIGKILL"), (Signal::SYS, "SIGSYS")] {
+            assert_eq!(super::name(signal), name);
+        }
+        assert_eq!(super::name(from_number(libc::SIGVTALRM).unwrap()), "SIGVTALRM");
+        assert_eq!(super::name(from_number(40).unwrap()), "signal 40");
+        assert!(from_number(0).is_none() && from_number(65).is_none());
+    }
 
     #[test]
     fn what_proc_tells_is_what_asking_tells() {

@@ -4,10 +4,14 @@
 //!
 //! | trait | a value | examples |
 //! |---|---|---|
-//! | [`Plain`] | *is* its bytes: may lie in shared memory and be copied by `memcpy` | numbers, arrays, [`plain!`](crate::plain) structs |
-//! | [`Share`] | is *used in place* by several processes at once | atomics, locks, [`share!`](crate::share) structs |
-//! | [`Wire`] | is *turned into bytes* and built anew on the other side | all `Plain` types, `String`, `Vec`, maps, [`wire!`](crate::wire!) types |
+//! | [`Plain`] | *is* its bytes: may lie in shared memory, be copied as such | numbers, arrays, [`plain!`] structs |
+//! | [`Share`] | is *used in place* by several processes at once | atomics, locks, [`share!`] structs |
+//! | [`Wire`] | is *turned into bytes* and built anew on the other side | `Plain`, `String`, `Vec`, [`wire!`] types |
 //! | [`Pass`] | is *handed over*, with what the kernel keeps for it | all `Wire` types, descriptors, files, sockets |
+//!
+//! [`plain!`]: crate::plain
+//! [`share!`]: crate::share
+//! [`wire!`]: crate::wire!
 //!
 //! ```
 //! tine::wire! {
@@ -43,8 +47,8 @@
 //!
 //! # Decoding trusts nothing
 //!
-//! The bytes may come from a process that is broken, or not a friend. For every input decoding ends with a value or with
-//! a [`DecodeError`] that says what was found and where, and
+//! The bytes may come from a process that is broken, or not a friend. For every input decoding ends with a value or
+//! with a [`DecodeError`] that says what was found and where, and
 //!
 //! - a length reserves no memory that the input does not pay for: the memory taken is at most a constant of the type
 //!   times the length of the input, plus 4 KiB;
@@ -94,6 +98,11 @@ pub use share::Share;
 #[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
 pub use self::serde::Serde;
 
+/// The examples of the chapter are tested with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/5-what-may-cross.md")]
+mod chapter {}
+
 /// What the macros name; not for other use.
 #[doc(hidden)]
 pub mod private {
@@ -130,13 +139,14 @@ pub mod private {
 /// assert!(tine::wire::from_bytes::<Percent>(&[101]).is_err());
 /// ```
 ///
-/// `decode` has to take exactly the bytes that `encode` wrote, may not panic whatever the bytes are, and may not reserve
-/// memory for a length before the bytes are there: decode a `Vec` and build from that. What is nested through `Box` or a
-/// collection is counted by those; a pointer type of your own uses [`Encoder::nested`] and [`Decoder::nested`].
+/// `decode` has to take exactly the bytes that `encode` wrote, may not panic whatever the bytes are, and may not
+/// reserve memory for a length before the bytes are there: decode a `Vec` and build from that. What is nested through `Box` or
+/// a collection is counted by those; a pointer type of your own uses [`Encoder::nested`] and [`Decoder::nested`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot cross to another process as bytes",
     label = "not `Wire`",
     note = "define your own types inside `tine::wire! {{ .. }}`, or implement `tine::wire::Wire` by hand",
+    note = "a closure that never returns needs a result type: `|| -> () {{ .. }}`",
     note = "references and pointers never cross: send the owned value (`String` for `&str`, `Vec<T>` for `&[T]`)",
     note = "types that implement serde's traits cross as `tine::wire::Serde<T>` (feature \"serde\")"
 )]

@@ -26,13 +26,13 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 /// ```
 ///
 /// # Implementing
-/// The macros implement it for their types. Beside a `Wire` written by hand goes an empty `impl Pass for Name {}`; it is
-/// not derived from `Wire` by a blanket, since then a tuple with a descriptor in it could not be `Pass`. Methods that
-/// have a default for such types may be added.
+/// The macros implement it for their types. Beside a `Wire` written by hand goes an empty `impl Pass for Name {}`; it
+/// is not derived from `Wire` by a blanket, since then a tuple with a descriptor in it could not be `Pass`. Methods
+/// that have a default for such types may be added.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be handed to another process",
     label = "not `Pass`",
-    note = "types inside `tine::wire! {{ .. }}` or `tine::plain! {{ .. }}` are `Pass`; beside a hand-written `Wire` add `impl Pass`",
+    note = "types inside `tine::wire! {{ .. }}` or `tine::plain! {{ .. }}` are; beside your own `Wire` add `impl Pass`",
     note = "a forked closure inherits whatever it captures, of any type: capture the value instead of passing it"
 )]
 pub trait Pass: Sized {}

@@ -16,7 +16,8 @@ use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
 /// The bytes are the value.
 ///
 /// A `Plain` value may lie in memory that other processes write at the same time: copied out, whatever bytes it then
-/// has make a valid value, if a meaningless one. Structs get it from [`plain!`](crate::plain), which checks the contract.
+/// has make a valid value, if a meaningless one. Structs get it from [`plain!`](crate::plain), which checks the
+/// contract.
 ///
 /// Not plain, and why: `bool`, `char`, `NonZero` and enums have bytes that are no value; references and pointers mean
 /// something in one process only; atomics change behind a shared reference (they are [`Share`](super::Share)); tuples
@@ -47,7 +48,7 @@ use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
 /// - It holds no pointers, and nothing that only one process can use.
 /// - Nothing inside changes through a shared reference.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not plain: not every pattern of bytes is a value of it that means the same in another process",
+    message = "`{Self}` is not plain: not any bytes are a value of it that means the same in another process",
     label = "not `Plain`",
     note = "for structs of plain fields without padding use `tine::plain! {{ .. }}`",
     note = "for `bool` use `u8`, for `char` use `u32`, for `NonZero<T>` use `T`, and check when you read",
@@ -139,8 +140,8 @@ impl<T> Bulk<T> {
 #[diagnostic::on_unimplemented(
     message = "a generic plain struct has fields of one type only, and `{Self}` is not `{T}`",
     label = "another type than the first field's",
-    note = "with fields of several types it could have padding for some parameters; make it a struct that is not generic, \
-            or pack the fields of one type into an array"
+    note = "with fields of several types it could have padding for some parameters; make it a struct that is not \
+            generic, or pack the fields of one type into an array"
 )]
 pub trait SameAs<T: ?Sized> {}
 impl<T: ?Sized> SameAs<T> for T {}

@@ -65,7 +65,8 @@ pub(super) fn decode_inside<'a, T: Wire, R>(
     if T::MAX_SIZE.is_some() { f(input) } else { input.nested(f) }
 }
 
-/// Whether elements are copied without a look at each. Not where they have no bytes: then nothing would bound their number.
+/// Whether elements are copied without a look at each. Not where they have no bytes: then nothing would bound their
+/// number.
 const fn is_bulk<T: Wire>() -> bool {
     T::PLAIN.is_some() && size_of::<T>() > 0
 }

@@ -69,7 +69,8 @@ ranges! {
     RangeToInclusive { end }
 }
 
-/// Refuses to encode a range that was iterated to its end: `3..=3` and the same after `next()` differ only by a private flag.
+/// Refuses to encode a range that was iterated to its end: `3..=3` and the same after `next()` differ only by a private
+/// flag.
 impl<T: Wire + PartialOrd> Wire for RangeInclusive<T> {
     const MAX_SIZE: Option<usize> = sum(&[T::MAX_SIZE, T::MAX_SIZE]);
     fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {

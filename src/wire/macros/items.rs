@@ -18,12 +18,12 @@ macro_rules! __tine_items {
         $crate::__tine_items! { @body $do $kind $name $head [$($p)*] [$($a)*] [$($t)*] => $($rest)* }
     };
     (@parameters $do:ident $kind:ident $name:ident $head:tt [$($p:tt)*] [$($a:tt)*] [$($t:tt)*]
-        => const $n:ident : $type:ty, $($rest:tt)*) => {
+        => const $n:ident : $type:tt, $($rest:tt)*) => {
         $crate::__tine_items! { @parameters $do $kind $name $head
             [$($p)* const $n: $type,] [$($a)* $n,] [$($t)*] => $($rest)* }
     };
     (@parameters $do:ident $kind:ident $name:ident $head:tt [$($p:tt)*] [$($a:tt)*] [$($t:tt)*]
-        => const $n:ident : $type:ty > $($rest:tt)*) => {
+        => const $n:ident : $type:tt > $($rest:tt)*) => {
         $crate::__tine_items! { @parameters $do $kind $name $head
             [$($p)* const $n: $type,] [$($a)* $n,] [$($t)*] => > $($rest)* }
     };
@@ -69,7 +69,8 @@ macro_rules! __tine_items {
     (@body $do:ident $kind:ident $name:ident $head:tt $p:tt $a:tt $t:tt => ( $($body:tt)* ) where $($rest:tt)*) => {
         $crate::__tine_items! { @where_after $do $kind $name $head $p $a $t [] ( $($body)* ) => $($rest)* }
     };
-    (@where $do:ident $kind:ident $name:ident $head:tt $p:tt $a:tt $t:tt [$($w:tt)*] => { $($body:tt)* } $($rest:tt)*) => {
+    (@where $do:ident $kind:ident $name:ident $head:tt $p:tt $a:tt $t:tt [$($w:tt)*]
+        => { $($body:tt)* } $($rest:tt)*) => {
         $crate::$do! { $kind $name $head $p $a $t [$($w)*] { $($body)* } }
         $crate::__tine_items! { $do $($rest)* }
     };
@@ -85,19 +86,40 @@ macro_rules! __tine_items {
         $crate::__tine_items! { @where_after $do $kind $name $head $p $a $t [$($w)* $next] $body => $($rest)* }
     };
 
+    // What stands before `struct` or `enum`. Nothing here is parsed and put together again: a parsed `$visible:vis` or
+    // `$type:ty` comes out in an invisible group, which some derive macros stumble over.
+    (@visible $do:ident [$($head:tt)*] => ($($within:tt)*) $($rest:tt)*) => {
+        $crate::__tine_items! { @head $do [$($head)* pub ($($within)*)] => $($rest)* }
+    };
+    (@visible $do:ident [$($head:tt)*] => $($rest:tt)*) => {
+        $crate::__tine_items! { @head $do [$($head)* pub] => $($rest)* }
+    };
+    (@head $do:ident $head:tt => struct $name:ident < $($rest:tt)*) => {
+        $crate::__tine_items! { @parameters $do struct $name $head [] [] [] => $($rest)* }
+    };
+    (@head $do:ident $head:tt => struct $name:ident $($rest:tt)*) => {
+        $crate::__tine_items! { @body $do struct $name $head [] [] [] => $($rest)* }
+    };
+    (@head $do:ident $head:tt => enum $name:ident < $($rest:tt)*) => {
+        $crate::__tine_items! { @parameters $do enum $name $head [] [] [] => $($rest)* }
+    };
+    (@head $do:ident $head:tt => enum $name:ident $($rest:tt)*) => {
+        $crate::__tine_items! { @body $do enum $name $head [] [] [] => $($rest)* }
+    };
+    (@head $do:ident $head:tt => $($other:tt)*) => {
+        ::core::compile_error! { "tine: only structs and enums are declared here" }
+    };
+
     // One item after the other.
     ($do:ident) => {};
-    ($do:ident $(#[$attribute:meta])* $visible:vis struct $name:ident < $($rest:tt)*) => {
-        $crate::__tine_items! { @parameters $do struct $name [$(#[$attribute])* $visible] [] [] [] => $($rest)* }
+    ($do:ident $(#[$($attribute:tt)*])* pub $($rest:tt)*) => {
+        $crate::__tine_items! { @visible $do [$(#[$($attribute)*])*] => $($rest)* }
     };
-    ($do:ident $(#[$attribute:meta])* $visible:vis struct $name:ident $($rest:tt)*) => {
-        $crate::__tine_items! { @body $do struct $name [$(#[$attribute])* $visible] [] [] [] => $($rest)* }
+    ($do:ident $(#[$($attribute:tt)*])* struct $($rest:tt)*) => {
+        $crate::__tine_items! { @head $do [$(#[$($attribute)*])*] => struct $($rest)* }
     };
-    ($do:ident $(#[$attribute:meta])* $visible:vis enum $name:ident < $($rest:tt)*) => {
-        $crate::__tine_items! { @parameters $do enum $name [$(#[$attribute])* $visible] [] [] [] => $($rest)* }
-    };
-    ($do:ident $(#[$attribute:meta])* $visible:vis enum $name:ident $($rest:tt)*) => {
-        $crate::__tine_items! { @body $do enum $name [$(#[$attribute])* $visible] [] [] [] => $($rest)* }
+    ($do:ident $(#[$($attribute:tt)*])* enum $($rest:tt)*) => {
+        $crate::__tine_items! { @head $do [$(#[$($attribute)*])*] => enum $($rest)* }
     };
     ($do:ident $($other:tt)*) => {
         ::core::compile_error! { "tine: only structs and enums are declared here" }

@@ -11,10 +11,11 @@ mod plain;
 mod share;
 mod wire;
 
-/// Declares structs that are [`Plain`](crate::wire::Plain), and with that [`Wire`](crate::wire::Wire) and [`Pass`](crate::wire::Pass).
+/// Declares structs that are [`Plain`](crate::wire::Plain), and with that [`Wire`](crate::wire::Wire) and
+/// [`Pass`](crate::wire::Pass).
 ///
-/// The structs are as written: attributes, derives, documentation and visibility stay. They have to be `Clone` and `Copy`.
-/// The macro adds `#[repr(C)]`, so that the fields lie in the order in which they are written.
+/// The structs are as written: attributes, derives, documentation and visibility stay. They have to be `Clone` and
+/// `Copy`. The macro adds `#[repr(C)]`, so that the fields lie in the order in which they are written.
 ///
 /// ```
 /// tine::plain! {
@@ -105,6 +106,16 @@ mod wire;
 /// plain::<Tagged<u32>>(); // refused
 /// ```
 ///
+/// and attributes on them that could do the same:
+///
+/// ```compile_fail
+/// tine::plain! {
+///     #[derive(Clone, Copy)]
+///     #[repr(align(16))]
+///     struct Wide<T: tine::wire::Plain>(T);
+/// }
+/// ```
+///
 /// Another layout:
 ///
 /// ```compile_fail,E0692
@@ -185,11 +196,12 @@ macro_rules! share {
     ($($items:tt)*) => { $crate::__tine_items! { __tine_share $($items)* } };
 }
 
-/// Declares structs and enums that are [`Wire`](crate::wire::Wire) and [`Pass`](crate::wire::Pass): encoded field by field.
+/// Declares structs and enums that are [`Wire`](crate::wire::Wire) and [`Pass`](crate::wire::Pass): encoded field by
+/// field.
 ///
-/// The types are as written: attributes, derives, documentation, visibility and explicit discriminants stay. Every field
-/// has to be `Wire`; so has every type parameter. Bounds with parameters of their own, as in `T: Into<u64>`, go into a
-/// `where` clause. An enum is encoded as the place of its variant and the variant's fields.
+/// The types are as written: attributes, derives, documentation, visibility and explicit discriminants stay. Every
+/// field has to be `Wire`; so has every type parameter. Bounds with parameters of their own, as in `T: Into<u64>`, go
+/// into a `where` clause. An enum is encoded as the place of its variant and the variant's fields.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -227,11 +239,13 @@ macro_rules! share {
 /// let bytes = tine::wire::to_bytes(&x)?;
 /// assert_eq!(tine::wire::from_bytes::<Expression<f64>>(&bytes)?, x);
 /// assert_eq!(tine::wire::to_bytes(&Level::High)?, [1]);
-/// # let _ = (Settings::default(), Pair(1, 2), Nothing, Level::Low, Expression::<u8>::Call { name: String::new(), arguments: vec![] });
+/// # let _ = (Settings::default(), Pair(1, 2), Nothing, Level::Low);
+/// # let _ = Expression::<u8>::Call { name: String::new(), arguments: vec![] };
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// An enum of more than about 100 variants, or a tuple of so many fields, needs `#![recursion_limit = "256"]` in its crate.
+/// An enum of more than about 100 variants, or a tuple of so many fields, needs `#![recursion_limit = "256"]` in its
+/// crate.
 ///
 /// # Refused
 /// Fields that cannot cross:

@@ -1,8 +1,8 @@
 //! What `plain!` writes for one struct: the struct, the checks, the promise.
 //!
 //! # Safety
-//! The promise is an `unsafe impl` of `Plain` in the crate of the caller. It holds because everything it says is asked of
-//! the compiler beside it: every field is plain (bounds), no byte lies between them (sizes, or one type), and the
+//! The promise is an `unsafe impl` of `Plain` in the crate of the caller. It holds because everything it says is asked
+//! of the compiler beside it: every field is plain (bounds), no byte lies between them (sizes, or one type), and the
 //! fields that were asked about are those that the struct has.
 
 #[doc(hidden)]
@@ -15,13 +15,15 @@ macro_rules! __tine_plain {
     // With the types of the fields.
     (@impl $name:ident [] [] [] $where:tt $($first:ty $(, $type:ty)*)?) => {
         const _: () = ::core::assert!(
-            ::core::mem::size_of::<$name>() == 0 $(+ ::core::mem::size_of::<$first>() $(+ ::core::mem::size_of::<$type>())*)?,
+            ::core::mem::size_of::<$name>()
+                == 0 $(+ ::core::mem::size_of::<$first>() $(+ ::core::mem::size_of::<$type>())*)?,
             ::core::concat!(
                 "tine::plain!: `", ::core::stringify!($name), "` has padding: bytes that belong to no field. Order the \
                 fields from the largest to the smallest and fill what remains with an array of `u8`"
             )
         );
-        $crate::__tine_plain! { @promise $name [] [] $where [$($first: $crate::wire::Plain, $($type: $crate::wire::Plain,)*)?] }
+        $crate::__tine_plain! { @promise $name [] [] $where
+            [$($first: $crate::wire::Plain, $($type: $crate::wire::Plain,)*)?] }
     };
     (@impl $name:ident $p:tt $a:tt $t:tt $where:tt $($first:ty $(, $type:ty)*)?) => {
         $crate::__tine_plain! { @generic $name $p $a $where [$($first)?] $([$first: $crate::wire::Plain,
@@ -31,7 +33,8 @@ macro_rules! __tine_plain {
         $crate::__tine_plain! { @promise $name $p $a $where [] }
     };
     (@generic $name:ident $p:tt $a:tt $where:tt [$first:ty] [$($plain:tt)*] $all:tt $($type:ty,)*) => {
-        $crate::__tine_plain! { @promise $name $p $a $where [$($plain)* $($type: $crate::wire::private::SameAs<$first>,)*] }
+        $crate::__tine_plain! { @promise $name $p $a $where
+            [$($plain)* $($type: $crate::wire::private::SameAs<$first>,)*] }
     };
     (@promise $name:ident [$($p:tt)*] [$($a:tt)*] [$($w:tt)*] [$($plain:tt)*]) => {
         // SAFETY: every field is plain, `repr(C)` leaves no bytes between them (by the sizes, or because all are of one
@@ -39,7 +42,8 @@ macro_rules! __tine_plain {
         unsafe impl<$($p)*> $crate::wire::Plain for $name<$($a)*> where $($plain)* $($w)* {}
 
         impl<$($p)*> $crate::wire::Wire for $name<$($a)*> where $($plain)* $($w)* {
-            const MAX_SIZE: ::core::option::Option<usize> = ::core::option::Option::Some(::core::mem::size_of::<Self>());
+            const MAX_SIZE: ::core::option::Option<usize> =
+                ::core::option::Option::Some(::core::mem::size_of::<Self>());
             const PLAIN: ::core::option::Option<$crate::wire::private::Bulk<Self>> =
                 ::core::option::Option::Some($crate::wire::private::Bulk::of());
             #[inline]
@@ -60,32 +64,65 @@ macro_rules! __tine_plain {
 
         impl<$($p)*> $crate::wire::Pass for $name<$($a)*> where $($plain)* $($w)* {}
     };
-    (struct $name:ident [$($head:tt)*] [$($p:tt)*] [$($a:tt)*] $t:tt [$($w:tt)*]
-        { $($(#[$attribute:meta])* $visible:vis $field:ident : $type:ty),* $(,)? }) => {
-        #[repr(C)]
-        $($head)* struct $name<$($p)*> where $($w)* { $($(#[$attribute])* $visible $field: $type),* }
+    // A generic struct has only attributes that leave its layout alone: `repr(align(16))` would give it padding that
+    // the types of its fields do not show. What is not generic is measured instead.
+    (@attributes [] $($head:tt)*) => {};
+    (@attributes $p:tt) => {};
+    (@attributes $p:tt pub $($rest:tt)*) => { $crate::__tine_plain! { @attributes $p $($rest)* } };
+    (@attributes $p:tt ($($within:tt)*) $($rest:tt)*) => { $crate::__tine_plain! { @attributes $p $($rest)* } };
+    (@attributes $p:tt #[doc $($text:tt)*] $($rest:tt)*) => { $crate::__tine_plain! { @attributes $p $($rest)* } };
+    (@attributes $p:tt #[derive($($t:tt)*)] $($rest:tt)*) => { $crate::__tine_plain! { @attributes $p $($rest)* } };
+    (@attributes $p:tt #[allow($($l:tt)*)] $($rest:tt)*) => { $crate::__tine_plain! { @attributes $p $($rest)* } };
+    (@attributes $p:tt #[expect($($l:tt)*)] $($rest:tt)*) => { $crate::__tine_plain! { @attributes $p $($rest)* } };
+    (@attributes $p:tt #[repr(C)] $($rest:tt)*) => { $crate::__tine_plain! { @attributes $p $($rest)* } };
+    (@attributes $p:tt $($other:tt)*) => {
+        ::core::compile_error! { "tine::plain!: a generic struct may have the attributes `doc`, `derive`, `allow` and \
+            `expect`; any other could give it padding that cannot be seen here" }
+    };
+
+    // The fields that are asked about are those that the struct has: none less (`cfg`), none more (an attribute macro).
+    (@named $name:ident [$($p:tt)*] [$($a:tt)*] $t:tt [$($w:tt)*]
+        $($(#[$($attribute:tt)*])* $visible:vis $field:ident : $type:ty),* $(,)?) => {
         $crate::__tine_plain! { @impl $name [$($p)*] [$($a)*] $t [$($w)*] $($type),* }
         const _: () = {
-            // The fields that are checked are those that the struct has: none less (`cfg`), none more (an attribute macro).
             #[allow(dead_code)]
-            fn fields<$($p)*>(whole: $name<$($a)*>) -> ($($type,)*) where $($w)* {
+            fn fields<$($p)*>(whole: $name<$($a)*>) -> ($($type,)*)
+            where
+                $($w)*
+            {
                 let $name { $($field),* } = whole;
                 ($($field,)*)
             }
         };
     };
-    (struct $name:ident [$($head:tt)*] [$($p:tt)*] [$($a:tt)*] $t:tt [$($w:tt)*]
-        ( $($(#[$attribute:meta])* $visible:vis $type:ty),* $(,)? )) => {
-        #[repr(C)]
-        $($head)* struct $name<$($p)*> ( $($(#[$attribute])* $visible $type),* ) where $($w)*;
+    (@positional $name:ident [$($p:tt)*] [$($a:tt)*] $t:tt [$($w:tt)*]
+        $($(#[$($attribute:tt)*])* $visible:vis $type:ty),* $(,)?) => {
         $crate::__tine_plain! { @impl $name [$($p)*] [$($a)*] $t [$($w)*] $($type),* }
         const _: () = {
-            // The fields that are checked are those that the struct has: none less (`cfg`), none more (an attribute macro).
             #[allow(dead_code)]
-            fn fields<$($p)*>() -> fn($($type),*) -> $name<$($a)*> where $($w)* { $name }
+            fn fields<$($p)*>() -> fn($($type),*) -> $name<$($a)*>
+            where
+                $($w)*
+            {
+                $name
+            }
         };
     };
+
+    (struct $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] { $($body:tt)* }) => {
+        $crate::__tine_plain! { @attributes [$($p)*] $($head)* }
+        #[repr(C)]
+        $($head)* struct $name<$($p)*> where $($w)* { $($body)* }
+        $crate::__tine_plain! { @named $name [$($p)*] $a $t [$($w)*] $($body)* }
+    };
+    (struct $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] ( $($body:tt)* )) => {
+        $crate::__tine_plain! { @attributes [$($p)*] $($head)* }
+        #[repr(C)]
+        $($head)* struct $name<$($p)*> ( $($body)* ) where $($w)*;
+        $crate::__tine_plain! { @positional $name [$($p)*] $a $t [$($w)*] $($body)* }
+    };
     (struct $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] []) => {
+        $crate::__tine_plain! { @attributes [$($p)*] $($head)* }
         #[repr(C)]
         $($head)* struct $name<$($p)*> where $($w)*;
         $crate::__tine_plain! { @impl $name [$($p)*] $a $t [$($w)*] }

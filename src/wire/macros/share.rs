@@ -1,9 +1,9 @@
 //! What `share!` writes for one struct: the struct, the checks, the promise.
 //!
 //! # Safety
-//! The promise is an `unsafe impl` of `Share` in the crate of the caller. It holds because everything it says is asked of
-//! the compiler beside it: every field is `Share`, the struct has no destructor, and the fields that were asked about
-//! are those that the struct has.
+//! The promise is an `unsafe impl` of `Share` in the crate of the caller. It holds because everything it says is asked
+//! of the compiler beside it: every field is `Share`, the struct has no destructor, and the fields that were asked
+//! about are those that the struct has.
 
 #[doc(hidden)]
 #[macro_export]
@@ -33,7 +33,8 @@ macro_rules! __tine_share {
         $crate::__tine_share! { @promise $name [$($p)*] [$($a)*] [$($t)*] [$($w)*] $($type),* }
     };
     (@promise $name:ident [$($p:tt)*] [$($a:tt)*] [$($t:ident)*] [$($w:tt)*] $($type:ty),*) => {
-        // SAFETY: all access goes to fields that are `Share`; a struct of them holds nothing else and has no destructor.
+        // SAFETY: all access goes to fields that are `Share`; a struct of them holds nothing else and has no
+        // destructor.
         unsafe impl<$($p)*> $crate::wire::Share for $name<$($a)*>
         where
             Self: ::core::marker::Sync,
@@ -42,30 +43,44 @@ macro_rules! __tine_share {
             $($w)*
         {}
     };
-    (struct $name:ident [$($head:tt)*] [$($p:tt)*] [$($a:tt)*] $t:tt [$($w:tt)*]
-        { $($(#[$attribute:meta])* $visible:vis $field:ident : $type:ty),* $(,)? }) => {
-        #[repr(C)]
-        $($head)* struct $name<$($p)*> where $($w)* { $($(#[$attribute])* $visible $field: $type),* }
+    // The fields that are asked about are those that the struct has: none less (`cfg`), none more (an attribute macro).
+    (@named $name:ident [$($p:tt)*] [$($a:tt)*] $t:tt [$($w:tt)*]
+        $($(#[$($attribute:tt)*])* $visible:vis $field:ident : $type:ty),* $(,)?) => {
         $crate::__tine_share! { @impl $name [$($p)*] [$($a)*] $t [$($w)*] $($type),* }
         const _: () = {
-            // The fields that are checked are those that the struct has: none less (`cfg`), none more (an attribute macro).
             #[allow(dead_code)]
-            fn fields<'a, $($p)*>(whole: &'a $name<$($a)*>) -> ($(&'a $type,)*) where $($w)* {
+            fn fields<'a, $($p)*>(whole: &'a $name<$($a)*>) -> ($(&'a $type,)*)
+            where
+                $($w)*
+            {
                 let $name { $($field),* } = whole;
                 ($($field,)*)
             }
         };
     };
-    (struct $name:ident [$($head:tt)*] [$($p:tt)*] [$($a:tt)*] $t:tt [$($w:tt)*]
-        ( $($(#[$attribute:meta])* $visible:vis $type:ty),* $(,)? )) => {
-        #[repr(C)]
-        $($head)* struct $name<$($p)*> ( $($(#[$attribute])* $visible $type),* ) where $($w)*;
+    (@positional $name:ident [$($p:tt)*] [$($a:tt)*] $t:tt [$($w:tt)*]
+        $($(#[$($attribute:tt)*])* $visible:vis $type:ty),* $(,)?) => {
         $crate::__tine_share! { @impl $name [$($p)*] [$($a)*] $t [$($w)*] $($type),* }
         const _: () = {
-            // The fields that are checked are those that the struct has: none less (`cfg`), none more (an attribute macro).
             #[allow(dead_code)]
-            fn fields<$($p)*>() -> fn($($type),*) -> $name<$($a)*> where $($w)* { $name }
+            fn fields<$($p)*>() -> fn($($type),*) -> $name<$($a)*>
+            where
+                $($w)*
+            {
+                $name
+            }
         };
+    };
+
+    (struct $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] { $($body:tt)* }) => {
+        #[repr(C)]
+        $($head)* struct $name<$($p)*> where $($w)* { $($body)* }
+        $crate::__tine_share! { @named $name [$($p)*] $a $t [$($w)*] $($body)* }
+    };
+    (struct $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] ( $($body:tt)* )) => {
+        #[repr(C)]
+        $($head)* struct $name<$($p)*> ( $($body)* ) where $($w)*;
+        $crate::__tine_share! { @positional $name [$($p)*] $a $t [$($w)*] $($body)* }
     };
     (struct $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] []) => {
         #[repr(C)]

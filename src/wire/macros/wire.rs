@@ -17,11 +17,12 @@ macro_rules! __tine_wire {
     };
     (enum $name:ident [$($head:tt)*] [$($p:tt)*] $a:tt $t:tt [$($w:tt)*] { $($body:tt)* }) => {
         $($head)* enum $name<$($p)*> where $($w)* { $($body)* }
-        $crate::__tine_wire! { @variants (self out input tag __TineTag) ($name [$($p)*] $a $t [$($w)*]) [] [] [] [] $($body)* }
+        $crate::__tine_wire! { @variants (self out input tag __TineTag) ($name [$($p)*] $a $t [$($w)*])
+            [] [] [] [] $($body)* }
     };
 
     (@named $name:ident $p:tt $a:tt $t:tt $w:tt
-        $($(#[$attribute:meta])* $visible:vis $field:ident : $type:ty),* $(,)?) => {
+        $($(#[$($attribute:tt)*])* $visible:vis $field:ident : $type:ty),* $(,)?) => {
         $crate::__tine_wire! { @impl (self out input) ($name $p $a $t $w)
             [$crate::wire::private::sum(&[$(<$type as $crate::wire::Wire>::MAX_SIZE),*])]
             [match *self { $name { $(ref $field),* } => { $($crate::wire::Wire::encode($field, out)?;)* } }]
@@ -31,7 +32,7 @@ macro_rules! __tine_wire {
 
     // A name for each field of a tuple: every step's `field` is another identifier, by hygiene.
     (@positional $name:ident $p:tt $a:tt $t:tt $w:tt [$($known:tt)*]
-        $(#[$attribute:meta])* $visible:vis $type:ty $(, $($rest:tt)*)?) => {
+        $(#[$($attribute:tt)*])* $visible:vis $type:ty $(, $($rest:tt)*)?) => {
         $crate::__tine_wire! { @positional $name $p $a $t $w [$($known)* field: $type,] $($($rest)*)? }
     };
     (@positional $name:ident $p:tt $a:tt $t:tt $w:tt [$($field:ident : $type:ty,)*]) => {
@@ -43,8 +44,9 @@ macro_rules! __tine_wire {
     };
 
     // One variant at a time, each adding its tag, its size, an arm to the encoder and a line to the decoder.
-    (@variants ($this:ident $out:ident $input:ident $tag_read:ident $Tag:ident) $item:tt [$($tag:ident)*] [$($size:tt)*] [$($arm:tt)*] [$($line:tt)*]
-        $(#[$attribute:meta])* $variant:ident { $($(#[$on_field:meta])* $field:ident : $type:ty),* $(,)? }
+    (@variants ($this:ident $out:ident $input:ident $tag_read:ident $Tag:ident) $item:tt
+        [$($tag:ident)*] [$($size:tt)*] [$($arm:tt)*] [$($line:tt)*]
+        $(#[$($attribute:tt)*])* $variant:ident { $($(#[$($on_field:tt)*])* $field:ident : $type:ty),* $(,)? }
         $(= $number:expr)? $(, $($rest:tt)*)?) => {
         $crate::__tine_wire! { @variants ($this $out $input $tag_read $Tag) $item
             [$($tag)* $variant]
@@ -60,19 +62,20 @@ macro_rules! __tine_wire {
         }
     };
     (@variants $names:tt $item:tt $tags:tt $sizes:tt $arms:tt $lines:tt
-        $(#[$attribute:meta])* $variant:ident ( $($fields:tt)* ) $(= $number:expr)? $(, $($rest:tt)*)?) => {
+        $(#[$($attribute:tt)*])* $variant:ident ( $($fields:tt)* ) $(= $number:expr)? $(, $($rest:tt)*)?) => {
         $crate::__tine_wire! { @fields $names $item $tags $sizes $arms $lines $variant [] ($($fields)*) $($($rest)*)? }
     };
     (@variants $names:tt $item:tt $tags:tt $sizes:tt $arms:tt $lines:tt
-        $(#[$attribute:meta])* $variant:ident $(= $number:expr)? $(, $($rest:tt)*)?) => {
+        $(#[$($attribute:tt)*])* $variant:ident $(= $number:expr)? $(, $($rest:tt)*)?) => {
         $crate::__tine_wire! { @variants $names $item $tags $sizes $arms $lines $variant {}, $($($rest)*)? }
     };
     (@fields $names:tt $item:tt $tags:tt $sizes:tt $arms:tt $lines:tt $variant:ident [$($known:tt)*]
-        ($(#[$attribute:meta])* $type:ty $(, $($fields:tt)*)?) $($rest:tt)*) => {
+        ($(#[$($attribute:tt)*])* $type:ty $(, $($fields:tt)*)?) $($rest:tt)*) => {
         $crate::__tine_wire! { @fields $names $item $tags $sizes $arms $lines $variant
             [$($known)* field: $type,] ($($($fields)*)?) $($rest)* }
     };
-    (@fields ($this:ident $out:ident $input:ident $tag_read:ident $Tag:ident) $item:tt [$($tag:ident)*] [$($size:tt)*] [$($arm:tt)*] [$($line:tt)*]
+    (@fields ($this:ident $out:ident $input:ident $tag_read:ident $Tag:ident) $item:tt
+        [$($tag:ident)*] [$($size:tt)*] [$($arm:tt)*] [$($line:tt)*]
         $variant:ident [$($field:ident : $type:ty,)*] () $($rest:tt)*) => {
         $crate::__tine_wire! { @variants ($this $out $input $tag_read $Tag) $item
             [$($tag)* $variant]

@@ -1,0 +1,102 @@
+//! Any error of this library, for `?` in programs that use several parts of it.
+
+use std::fmt;
+use std::io;
+
+use crate::memory::{HiddenError, MemfdError, OutOfRange};
+use crate::pipe::{RecvFdsError, RecvFrameError, SendFdsError, SendFrameError};
+use crate::process::{JoinError, SpawnError};
+use crate::wire::{DecodeError, EncodeError};
+
+/// Any error of this library. Each operation has an error of its own, which says exactly what can happen; all
+/// of them turn into this one by `?`, and this one into an [`io::Error`].
+///
+/// # Examples
+///
+/// ```
+/// fn sum() -> Result<u64, tine::Error> {
+///     let left = tine::spawn(|| (1..=50_u64).sum::<u64>())?;
+///     let right = tine::spawn(|| (51..=100_u64).sum::<u64>())?;
+///     Ok(left.join()? + right.join()?)
+/// }
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A child could not be made.
+    Spawn(SpawnError),
+    /// A child has no result.
+    Join(JoinError),
+    /// A value could not be encoded.
+    Encode(EncodeError),
+    /// Bytes were not the encoding of a value.
+    Decode(DecodeError),
+    /// A message could not be sent into a pipe.
+    SendFrame(SendFrameError),
+    /// A message could not be received from a pipe.
+    RecvFrame(RecvFrameError),
+    /// Descriptors could not be sent over a socket.
+    SendFds(SendFdsError),
+    /// Descriptors could not be received from a socket.
+    RecvFds(RecvFdsError),
+    /// A memory file was refused.
+    Memfd(MemfdError),
+    /// Hidden memory was used in a process that does not have it.
+    Hidden(HiddenError),
+    /// A range reaches beyond a region.
+    OutOfRange(OutOfRange),
+    /// The operating system refused something.
+    Io(io::Error),
+}
+
+macro_rules! sources {
+    ($($variant:ident($error:ty)),* $(,)?) => {
+        $(impl From<$error> for Error {
+            fn from(error: $error) -> Error {
+                Error::$variant(error)
+            }
+        })*
+
+        impl fmt::Display for Error {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Error::$variant(error) => error.fmt(f),)*
+                }
+            }
+        }
+
+        impl std::error::Error for Error {
+            /// The error of the operation speaks for itself in Display, so the chain goes on below it.
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                match self {
+                    $(Error::$variant(error) => error.source(),)*
+                }
+            }
+        }
+
+        impl From<Error> for io::Error {
+            fn from(error: Error) -> io::Error {
+                match error {
+                    $(Error::$variant(error) => error.into(),)*
+                }
+            }
+        }
+    };
+}
+
+sources! {
+    Spawn(SpawnError),
+    Join(JoinError),
+    Encode(EncodeError),
+    Decode(DecodeError),
+    SendFrame(SendFrameError),
+    RecvFrame(RecvFrameError),
+    SendFds(SendFdsError),
+    RecvFds(RecvFdsError),
+    Memfd(MemfdError),
+    Hidden(HiddenError),
+    OutOfRange(OutOfRange),
+    Io(io::Error),
+}
+
+static_assertions::assert_impl_all!(Error: Send, Sync, std::error::Error);
