@@ -25,6 +25,7 @@ fn main() {
         a_bare_fork_writes_the_parents_memory_by_io_uring,
         an_io_uring_is_refused_by_name,
         a_foreign_shared_mapping_is_refused_by_name,
+        mappings_are_read_where_the_query_is_refused,
         a_foreign_mapping_that_stays_behind_is_no_matter,
         read_only_and_private_mappings_are_no_matter,
         our_own_shared_memory_is_welcome,
@@ -230,6 +231,11 @@ fn a_foreign_shared_mapping_is_refused_by_name() {
     drop(page);
     assert_eq!(spawn(|| 2_u64).unwrap().join().unwrap(), 2);
     drop(ours);
+}
+
+fn mappings_are_read_where_the_query_is_refused() {
+    refuse::refuse_call(libc::SYS_ioctl, None, libc::ENOTTY);
+    a_foreign_shared_mapping_is_refused_by_name();
 }
 
 fn a_foreign_mapping_that_stays_behind_is_no_matter() {

@@ -133,10 +133,7 @@ type Failure = (String, std::io::Error);
 
 fn set_up(prepared: &Prepared<'_>) -> Result<(), Failure> {
     let Prepared { parent, settings, .. } = *prepared;
-    let named = |what: &str| {
-        let what = what.to_owned();
-        move |error: std::io::Error| (what, error)
-    };
+    let named = |what: &'static str| move |error: std::io::Error| (what.to_owned(), error);
     signals::notice_stack_overflow().map_err(named("the handler of stack overflows"))?;
     foreign::replace_epolls(prepared.epolls).map_err(named("new epoll instances in the place of inherited ones"))?;
     let mut lifeline = None;
@@ -145,7 +142,7 @@ fn set_up(prepared: &Prepared<'_>) -> Result<(), Failure> {
     }
     orphan::let_go_of_parents_lifeline();
     settings.apply()?;
-    if settings.die_with_parent && lifeline.is_none() {
+    if settings.die_with_parent && lifeline.is_none() && (settings.uid.is_some() || settings.gid.is_some()) {
         // Again: the kernel forgets it when the user or group id changes.
         parent.die_with().map_err(named("the notice of the parent's death"))?;
     }

@@ -119,7 +119,7 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
     let held = (hooks::hold(), hold_orphans(), hold_table(), handles::hold());
     let born = monotonic_nanos();
     // SAFETY: as the caller promises; the checks above cover what they name.
-    let forked = unsafe { fork::fork_with_signals_blocked() };
+    let forked = unsafe { fork::fork_with_signals_blocked(others.is_empty()) };
     drop(held);
     let (side, blocked) = match forked {
         Ok(forked) => forked,

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use crate::sys::proc_file;
+
 /// The count now; None where no memory cgroup tells.
 ///
 /// Version 2 has it in `memory.events`, version 1 in `memory.oom_control`. The file is found once: a process
@@ -10,7 +12,11 @@ use std::sync::OnceLock;
 pub(super) fn kills() -> Option<u64> {
     static FILE: OnceLock<Option<PathBuf>> = OnceLock::new();
     let file = FILE.get_or_init(find).as_ref()?;
-    count_in(&std::fs::read_to_string(file).ok()?)
+    count_at(file)
+}
+
+fn count_at(file: &Path) -> Option<u64> {
+    count_in(proc_file::read(file, &mut [0; 512]).ok()?)
 }
 
 fn find() -> Option<PathBuf> {
@@ -31,12 +37,12 @@ fn find() -> Option<PathBuf> {
             Vec::new()
         }
     });
-    candidates.into_iter().find(|file| std::fs::read_to_string(file).is_ok_and(|text| count_in(&text).is_some()))
+    candidates.into_iter().find(|file| count_at(file).is_some())
 }
 
 /// The number in the line `oom_kill N`.
-fn count_in(text: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+fn count_in(text: &[u8]) -> Option<u64> {
+    proc_file::value(text, "oom_kill ")?.parse().ok()
 }
 
 #[cfg(test)]
@@ -45,8 +51,8 @@ mod tests {
 
     #[test]
     fn both_versions_are_read() {
-        assert_eq!(count_in("low 0\nhigh 0\nmax 3\noom 2\noom_kill 5\noom_group_kill 1\n"), Some(5));
-        assert_eq!(count_in("oom_kill_disable 0\nunder_oom 0\noom_kill 7\n"), Some(7));
-        assert_eq!(count_in("oom_kill_disable 0\nunder_oom 0\n"), None);
+        assert_eq!(count_in(b"low 0\nhigh 0\nmax 3\noom 2\noom_kill 5\noom_group_kill 1\n"), Some(5));
+        assert_eq!(count_in(b"oom_kill_disable 0\nunder_oom 0\noom_kill 7\n"), Some(7));
+        assert_eq!(count_in(b"oom_kill_disable 0\nunder_oom 0\n"), None);
     }
 }

@@ -12,12 +12,17 @@
 //!
 //! # Safety
 //!
-//! This file opens `unsafe` in one function, to replace what a descriptor number refers to.
+//! This file opens `unsafe` in two functions, to look at a descriptor by its number and to replace what it refers to.
 
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use rustix::fs::FileType;
 
 use super::map;
+use super::shared_maps::{self, Mapping};
 
 /// What the look found.
 #[derive(Debug, Default)]
@@ -44,12 +49,16 @@ fn descriptors() -> io::Result<Foreign> {
         rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
         rustix::fs::Mode::empty(),
     )?;
-    let mut room = Vec::with_capacity(4096);
-    let mut entries = rustix::fs::RawDir::new(&directory, room.spare_capacity_mut());
+    // On the stack: what is written to the heap is copied page by page after each fork.
+    let mut room = [MaybeUninit::uninit(); 1024];
+    let mut entries = rustix::fs::RawDir::new(&directory, &mut room);
     while let Some(entry) = entries.next() {
         let entry = entry?;
         let name = entry.file_name();
         let Some(fd) = name.to_str().ok().and_then(|n| n.parse::<RawFd>().ok()) else { continue };
+        if !may_be_anonymous(fd) {
+            continue;
+        }
         let mut target = [0_u8; 32];
         // Only the first bytes matter, and a buffer on the stack spares an allocation for each descriptor.
         let Ok(length) = rustix::fs::readlinkat_raw(&directory, name, &mut target) else { continue };
@@ -67,17 +76,23 @@ fn descriptors() -> io::Result<Foreign> {
     Ok(found)
 }
 
+/// Whether a descriptor could be an epoll instance or an io_uring. No for what has another type: asking for the
+/// type costs a quarter of asking for the name.
+#[allow(unsafe_code)]
+fn may_be_anonymous(fd: RawFd) -> bool {
+    // SAFETY: it was listed a moment ago. (Were it closed by another thread since, the call fails.)
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    let kind = rustix::fs::fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    // Anonymous inodes have no type; that they will never be called regular files is not written anywhere.
+    !matches!(
+        kind,
+        Ok(FileType::Fifo | FileType::Socket | FileType::CharacterDevice | FileType::BlockDevice | FileType::Directory)
+    )
+}
+
 fn mappings() -> io::Result<Option<String>> {
-    let text = read_whole("/proc/self/maps")?;
     let registry = map::registry();
-    let mut suspect = None;
-    for line in text.split(|&b| b == b'\n') {
-        let Some(mapping) = Mapping::parse(line) else { continue };
-        if mapping.writable_shared && !map::ours(&registry, mapping.start, mapping.end) {
-            suspect = Some(mapping.start);
-            break;
-        }
-    }
+    let suspect = shared_maps::find(|start, end| !map::ours(&registry, start, end))?;
     drop(registry);
     match suspect {
         None => Ok(None),
@@ -88,7 +103,7 @@ fn mappings() -> io::Result<Option<String>> {
 
 /// The first foreign writable shared mapping that a child would inherit.
 fn inherited_suspect() -> io::Result<Option<String>> {
-    let text = read_whole("/proc/self/smaps")?;
+    let text = shared_maps::read_whole(&mut File::open("/proc/self/smaps")?)?;
     let registry = map::registry();
     let mut suspect: Option<&[u8]> = None;
     for line in text.split(|&b| b == b'\n') {
@@ -114,41 +129,6 @@ fn inherited_suspect() -> io::Result<Option<String>> {
     Ok(None)
 }
 
-/// One line of `/proc/self/maps`: `start-end perms offset dev inode path`.
-struct Mapping {
-    start: usize,
-    end: usize,
-    writable_shared: bool,
-}
-
-impl Mapping {
-    /// None for lines of another form (smaps has many).
-    fn parse(line: &[u8]) -> Option<Mapping> {
-        let mut words = line.splitn(3, |&b| b == b' ');
-        let range = words.next()?;
-        let perms = words.next()?;
-        let dash = range.iter().position(|&b| b == b'-')?;
-        let (start, end) = (hex(&range[..dash])?, hex(&range[dash + 1..])?);
-        Some(Mapping { start, end, writable_shared: perms.get(1) == Some(&b'w') && perms.get(3) == Some(&b's') })
-    }
-}
-
-fn hex(digits: &[u8]) -> Option<usize> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_usize, |n, &d| Some(n.checked_mul(16)? + (d as char).to_digit(16)? as usize))
-}
-
-/// A whole file of `/proc`, read in large pieces: each piece is a consistent run of lines.
-fn read_whole(path: &str) -> io::Result<Vec<u8>> {
-    use std::io::Read;
-    let mut file = std::fs::File::open(path)?;
-    let mut text = Vec::with_capacity(16 * 1024);
-    file.read_to_end(&mut text)?;
-    Ok(text)
-}
-
 /// In a child: puts a new, empty epoll instance in the place of each inherited one.
 ///
 /// The parent's registrations are then out of the child's reach, and the descriptor number stays taken by
@@ -163,7 +143,7 @@ pub(crate) fn replace_epolls(epolls: &[RawFd]) -> io::Result<()> {
 
 /// Makes descriptor `number`, which is open, refer to what `with` refers to. The number never goes unowned.
 #[allow(unsafe_code)]
-pub(crate) fn replace(with: std::os::fd::BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
+pub(crate) fn replace(with: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
     // SAFETY: `number` is an open descriptor of this process, and stays open: dup3 replaces what it refers to
     // in one step. It is not ours to close, so the OwnedFd is forgotten again.
     let mut place = std::mem::ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(number) });

@@ -39,7 +39,7 @@ pub(crate) unsafe fn fork() -> io::Result<Side> {
         0 => {
             map::fill_holes(&registry);
             drop(registry);
-            generation::current();
+            generation::take();
             Ok(Side::Child)
         }
         pid => {
@@ -49,13 +49,14 @@ pub(crate) unsafe fn fork() -> io::Result<Side> {
     }
 }
 
-/// As [`fork`], with all signals blocked on both sides, so that no handler of the parent runs in the child.
+/// As [`fork`], with all signals blocked on both sides, so that no handler of the parent runs in the child. `alone` says
+/// that this process has one thread.
 ///
 /// # Safety
 ///
 /// As for [`fork`]. The child calls [`signals::Blocked::into_child`] before anything of the user's runs.
-pub(crate) unsafe fn fork_with_signals_blocked() -> io::Result<(Side, signals::Blocked)> {
-    let blocked = signals::Blocked::all()?;
+pub(crate) unsafe fn fork_with_signals_blocked(alone: bool) -> io::Result<(Side, signals::Blocked)> {
+    let blocked = signals::Blocked::all(alone)?;
     // SAFETY: passed on to the caller.
     let side = unsafe { fork() }?;
     Ok((side, blocked))

@@ -10,8 +10,10 @@
 //! | `fork` | `fork` and `_exit` |
 //! | `threads` | is this process single-threaded? |
 //! | `foreign` | what a child would share that could corrupt the parent |
+//! | `shared_maps` | the writable shared mappings of this process |
 //! | `signals` | blocked across a fork, reset in the child; the stack-overflow notice; timers |
 //! | `orphan` | children that die with their parent |
+//! | `proc_file` | short files of the kernel, read without allocation |
 //! | `wait` | `waitid` on a pidfd, with the usage |
 //!
 //! Nothing here knows of the floors above.
@@ -24,6 +26,8 @@ pub(crate) mod loan;
 pub(crate) mod map;
 pub(crate) mod orphan;
 pub(crate) mod pagemap;
+pub(crate) mod proc_file;
+pub(crate) mod shared_maps;
 pub(crate) mod signals;
 pub(crate) mod threads;
 pub(crate) mod wait;

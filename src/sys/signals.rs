@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::map::{Map, Sharing};
+use super::proc_file;
 
 /// All signals of the calling thread are blocked while this lives; dropping it restores the mask.
 ///
@@ -21,10 +22,14 @@ use super::map::{Map, Sharing};
 /// child, with the parent's ideas of what to clean up.
 pub(crate) struct Blocked {
     before: libc::sigset_t,
+    /// What a child will have inherited; None where another thread may change it before the fork.
+    caught: Option<Caught>,
 }
 
 impl Blocked {
-    pub(crate) fn all() -> io::Result<Blocked> {
+    /// `alone` says that this process has one thread: then nobody, not even a handler, changes a disposition until the
+    /// fork. (Atfork handlers can. What they install for the child is theirs, and stays.)
+    pub(crate) fn all(alone: bool) -> io::Result<Blocked> {
         let mut all = MaybeUninit::<libc::sigset_t>::uninit();
         let mut before = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: sigfillset fills `all` before it is read; both pointers are to live sets.
@@ -36,13 +41,15 @@ impl Blocked {
             return Err(io::Error::from_raw_os_error(error));
         }
         // SAFETY: the call succeeded, so it wrote the old mask.
-        Ok(Blocked { before: unsafe { before.assume_init() } })
+        let before = unsafe { before.assume_init() };
+        Ok(Blocked { before, caught: alone.then(Caught::look) })
     }
 
-    /// In the child: signals stay blocked until [`unblock_all`], and the parent's mask is forgotten.
+    /// In the child: signals stay blocked until [`unblock_all`], the parent's mask is forgotten, and so are
+    /// its handlers.
     pub(crate) fn into_child(self) {
+        reset(self.caught.unwrap_or_else(Caught::ask));
         std::mem::forget(self);
-        reset_caught();
     }
 }
 
@@ -53,17 +60,47 @@ impl Drop for Blocked {
     }
 }
 
-/// Every caught signal back to its default. Ignored ones stay ignored, as across an exec.
-fn reset_caught() {
+/// The signals for which a process has handlers: bit `n - 1` for signal `n`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Caught(u64);
+
+impl Caught {
+    /// Those of this process: read at once from `/proc`, which costs half of asking for each, or asked for.
+    fn look() -> Caught {
+        Caught::in_proc().unwrap_or_else(Caught::ask)
+    }
+
+    fn in_proc() -> Option<Caught> {
+        // The line stands in the first three quarters, unless the process has tens of supplementary groups. More room
+        // would be one more page of the stack, to be copied after each fork.
+        let mut room = [0; 1024];
+        let status = proc_file::read("/proc/self/status", &mut room).ok()?;
+        Some(Caught(u64::from_str_radix(proc_file::value(status, "SigCgt:")?, 16).ok()?))
+    }
+
+    /// Asks for each.
+    fn ask() -> Caught {
+        let caught = (1..=64).filter(|&signal| is_caught(signal));
+        Caught(caught.fold(0, |set, signal| set | 1 << (signal - 1)))
+    }
+}
+
+fn is_caught(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: a null new action only reads; the struct is live. Numbers that libc keeps for itself fail.
+    if unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) } != 0 {
+        return false;
+    }
+    // SAFETY: zeroed, then filled by the call.
+    let action = unsafe { action.assume_init() };
+    action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN
+}
+
+/// Caught signals back to their defaults. Ignored ones stay ignored, as across an exec. Those that libc keeps for
+/// itself (it refuses their numbers) stay, too.
+fn reset(caught: Caught) {
     for signal in 1..=64 {
-        let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: a null new action only reads; the struct is live. Numbers that libc keeps for itself fail.
-        if unsafe { libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) } != 0 {
-            continue;
-        }
-        // SAFETY: zeroed, then filled by the call.
-        let action = unsafe { action.assume_init() };
-        if action.sa_sigaction != libc::SIG_DFL && action.sa_sigaction != libc::SIG_IGN {
+        if caught.0 & 1 << (signal - 1) != 0 {
             set_default(signal);
         }
     }
@@ -280,13 +317,29 @@ pub(crate) fn name(signal: rustix::process::Signal) -> String {
 mod tests {
     use rustix::process::Signal;
 
+    use super::*;
+
     #[test]
     fn names_are_those_of_the_numbers() {
         for (signal, name) in [(Signal::HUP, "SIGHUP"), (Signal::KILL, "SIGKILL"), (Signal::SYS, "SIGSYS")] {
             assert_eq!(super::name(signal), name);
         }
-        assert_eq!(super::name(super::from_number(libc::SIGVTALRM).unwrap()), "SIGVTALRM");
-        assert_eq!(super::name(super::from_number(40).unwrap()), "signal 40");
-        assert!(super::from_number(0).is_none() && super::from_number(65).is_none());
+        assert_eq!(super::name(from_number(libc::SIGVTALRM).unwrap()), "SIGVTALRM");
+        assert_eq!(super::name(from_number(40).unwrap()), "signal 40");
+        assert!(from_number(0).is_none() && from_number(65).is_none());
+    }
+
+    #[test]
+    fn what_proc_tells_is_what_asking_tells() {
+        extern "C" fn nothing(_: i32, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
+        install(libc::SIGWINCH, nothing, libc::SA_SIGINFO).unwrap();
+        let last = libc::SIGRTMAX();
+        install(last, nothing, libc::SA_SIGINFO).unwrap();
+        let asked = Caught::ask();
+        assert_ne!(asked.0 & 1 << (libc::SIGWINCH - 1), 0);
+        assert_ne!(asked.0 & 1 << (last - 1), 0);
+        // Two are libc's own, and nobody is told.
+        let of_libc = 1 << 31 | 1 << 32;
+        assert_eq!(Caught::in_proc().unwrap().0 & !of_libc, asked.0);
     }
 }
