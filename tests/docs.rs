@@ -4,7 +4,7 @@
 //!
 //! | looks like | must |
 //! |---|---|
-//! | `src/process/slot.rs`, `docs/..`, `tests/..`, `examples/..`, a file of the root | be there |
+//! | `src/process/slot.rs`, `docs/..`, `tests/..`, `examples/..`; `slot.rs` | be there; be somewhere |
 //! | `tests/spawn.rs::case`, `src/sys/map.rs: struct Map` | be defined in that file |
 //! | `Reader::read_timeout`, `ready::wait` | be defined in a file that also defines, implements or is the first |
 //! | `name()`, `name_with_underscores`, `CamelCase`, `UPPER_CASE` | be defined somewhere |
@@ -26,30 +26,28 @@ mod rust;
 use markdown::{inline_code, links, paragraphs};
 use rust::{Definitions, is_name};
 
-/// Names of others that the documents use: of Rust and its libraries, C and the kernel, other programs.
+/// Names of others that the documents use: of Rust, its libraries, C and the kernel, other programs.
 const FOREIGN: &str = "
-    Arc Box BufWriter Cell Clone Command Copy Debug Deref Drop Duration ExitStatus FnOnce HashMap Instant
-    LineWriter ManuallyDrop Mutex Option OwnedFd PhantomData Rc Read RefCell Result Send String Sync TcpStream
-    UnixStream Vec VecDeque Write AtomicBool AtomicU32 AtomicU64 BorrowedFd BTreeMap MaybeUninit RangeInclusive
-    Ordering Relaxed Acquire Release SeqCst AsFd FromBytes IntoBytes catch_unwind resume_unwind fetch_add
-    compare_exchange try_reserve with_capacity copy_nonoverlapping panic_any unsafe_code on_unimplemented
-    pre_exec read_exact read_to_string static_assertions postcard bincode zerocopy bytemuck proptest
-    libtest_mimic harness
-    clone3 close_range process_mrelease pthread_atfork sigaltstack timer_create vm_overcommit_memory pidfd_open
-    pidfd_send_signal memfd_create io_uring posix_spawn robust_list MAP_SHARED MAP_PRIVATE oom_kill
-    smaps_rollup sched_setaffinity preadv2 epoll_ctl fork_server
-    WaitGroup BoundedSemaphore ProcessPoolExecutor LockError BrokenProcessPool
+    Acquire Arc AsFd AtomicBool AtomicU32 AtomicU64 BTreeMap BorrowedFd Box BufWriter Cell Clone Command Copy Debug
+    Deref Drop Duration Err Errno ExitStatus FnOnce HashMap Instant LineWriter ManuallyDrop MaybeUninit Mutex None Ok
+    Option Ordering OwnedFd PhantomData RangeInclusive Rc Read RefCell Relaxed Release Resource Result Send SeqCst Signal
+    Some String Sync TcpStream UnixStream Vec VecDeque Write
+    catch_unwind compare_exchange compile_fail copy_nonoverlapping fetch_add on_unimplemented panic_any pre_exec print
+    println read_exact read_to_string resume_unwind try_reserve unsafe_code with_capacity
+    FromBytes IntoBytes libtest_mimic static_assertions
+    clone3 close_range epoll_ctl io_submit io_uring memfd_create ns_last_pid oom_kill pidfd_open pidfd_send_signal
+    posix_spawn process_mrelease pthread_atfork pthread_exit robust_list sched_setaffinity smaps_rollup timer_create
+    ProcessPoolExecutor Queue
 ";
 
 /// How the constants of C and the kernel begin.
 const FOREIGN_PREFIXES: &str = "
-    SIG SA_ MSG_ O_ F_ FD_ MAP_ PROT_ MADV_ PR_ CLONE_ RLIMIT_ RWF_ SOCK_ AF_ SCM_ WNOHANG WEXITED P_PIDFD
-    PIPE_BUF CLOCK_ PAGEMAP_ MFD_ POLL FUTEX_ RUST_ CARGO_ DONTFORK WIPEONFORK TFD_ MREMAP_ POSIX_ CLD_ PIDFD_
-    RUSAGE_ SI_ SECCOMP_ BPF_ TINE_
+    AF_ CARGO_ CLD_ CLOCK_ CLONE_ DONTFORK FD_ FUTEX_ F_ MADV_ MAP_ MFD_ MSG_ O_ PAGEMAP_ PIDFD_ PIPE_BUF PROT_ PR_ P_PIDFD
+    RLIMIT_ RUSAGE_ RUST_ RWF_ SA_ SCM_ SECCOMP_ SIG SI_ SOCK_ TINE_ WEXITED WIPEONFORK WNOHANG
 ";
 
-/// Crates and the like, in front of `::`.
-const FOREIGN_ROOTS: &str = "std core alloc libc rustix tokio serde proptest nix crossbeam";
+/// Crates of others, and modules of std that are imported as such.
+const FOREIGN_ROOTS: &str = "std core alloc libc rustix tokio serde proptest nix crossbeam diagnostic io mem ptr";
 
 fn is_in(list: &str, name: &str) -> bool {
     list.split_whitespace().any(|word| word == name)
@@ -115,33 +113,54 @@ fn nothing_wrong(wrong: &[String]) {
     assert!(wrong.is_empty(), "{} thing(s) are wrong:\n  {}", wrong.len(), wrong.join("\n  "));
 }
 
-/// The definitions of all files of Rust.
-struct Code(BTreeMap<String, Definitions>);
+/// What there is to be named: all files, and what those of Rust define.
+struct Project {
+    files: BTreeSet<String>,
+    code: BTreeMap<String, Definitions>,
+}
 
-impl Code {
-    fn read() -> Code {
-        let all = texts(&["src", "tests", "examples", "benches", "fuzz"], "rs");
-        Code(all.iter().map(|(path, source)| (path.clone(), Definitions::of(path, source))).collect())
+impl Project {
+    fn read() -> Project {
+        let sources = texts(&["src", "tests", "examples", "benches", "fuzz"], "rs");
+        Project {
+            files: files().iter().map(|path| path.to_str().expect("a UTF-8 name").to_owned()).collect(),
+            code: sources.iter().map(|(path, source)| (path.clone(), Definitions::of(path, source))).collect(),
+        }
+    }
+
+    /// Whether there is this file, or this directory.
+    fn has(&self, path: &str) -> bool {
+        let path = path.trim_end_matches('/');
+        self.files.iter().any(|file| file.strip_prefix(path).is_some_and(|r| r.is_empty() || r.starts_with('/')))
+    }
+
+    /// Whether a file anywhere has this name.
+    fn has_named(&self, name: &str) -> bool {
+        self.files.iter().any(|file| file.rsplit('/').next() == Some(name))
     }
 
     fn defines(&self, name: &str) -> bool {
-        self.0.values().any(|d| d.names.contains(name) || d.owners.contains(name))
+        self.code.values().any(|d| d.names.contains(name) || d.owners.contains(name))
     }
 
+    /// Whether one file has both: the owner, or methods of it, and the name.
     fn defines_in(&self, owner: &str, name: &str) -> bool {
-        self.0.values().any(|d| d.owners.contains(owner) && (d.names.contains(name) || d.owners.contains(name)))
+        self.code.values().any(|d| d.owners.contains(owner) && (d.names.contains(name) || d.owners.contains(name)))
     }
 }
 
 // ------------------------------------------------------------------------------------------------------- the checks
 
-/// What is wrong with a piece of inline code, if anything; `exists` tells of files.
-fn wrong_with(code: &Code, exists: impl Fn(&str) -> bool, span: &str) -> Option<String> {
-    const PLACES: [&str; 9] =
-        ["src/", "tests/", "docs/", "examples/", "benches/", "fuzz/", ".ci/", ".github/", "CONTRIBUTING.md"];
+/// What is wrong with a piece of inline code, if anything.
+fn wrong_with(project: &Project, span: &str) -> Option<String> {
+    const PLACES: [&str; 8] = ["src/", "tests/", "docs/", "examples/", "benches/", "fuzz/", ".ci/", ".github/"];
     let span = span.trim_start_matches("../");
     if PLACES.iter().any(|place| span.starts_with(place)) {
-        return wrong_with_path(code, exists, span);
+        return wrong_with_path(project, span);
+    }
+    if let Some((stem, "rs" | "md" | "toml")) = span.rsplit_once('.') {
+        let bare = !stem.is_empty() && stem.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+        return (bare && !project.has_named(span)).then(|| format!("`{span}`: no file has this name"));
     }
     let name = symbol(span)?;
     let parts: Vec<&str> = name.split("::").filter(|part| *part != "tine" && *part != "crate").collect();
@@ -156,12 +175,12 @@ fn wrong_with(code: &Code, exists: impl Fn(&str) -> bool, span: &str) -> Option<
             let telling =
                 single.contains('_') || single.starts_with(|c: char| c.is_ascii_uppercase()) && single.len() > 1;
             let looked_at = called || (telling && !single.starts_with('_')) || span.starts_with("tine::");
-            (looked_at && !foreign && !code.defines(single)).then(|| format!("`{span}`: nothing is named {single}"))
+            (looked_at && !foreign && !project.defines(single)).then(|| format!("`{span}`: nothing is named {single}"))
         }
         _ => parts.windows(2).find_map(|pair| {
             let [owner, name] = [pair[0], pair[1]];
-            let foreign = is_in(FOREIGN, owner) && !code.defines_in(owner, name);
-            (!foreign && !code.defines_in(owner, name)).then(|| format!("`{span}`: {owner} has no {name}"))
+            let foreign = is_in(FOREIGN, owner) && !project.defines_in(owner, name);
+            (!foreign && !project.defines_in(owner, name)).then(|| format!("`{span}`: {owner} has no {name}"))
         }),
     }
 }
@@ -186,7 +205,7 @@ fn symbol(span: &str) -> Option<&str> {
     name.split("::").all(is_name).then_some(name)
 }
 
-fn wrong_with_path(code: &Code, exists: impl Fn(&str) -> bool, span: &str) -> Option<String> {
+fn wrong_with_path(project: &Project, span: &str) -> Option<String> {
     // `path`, `path::symbol`, `path: words symbol`
     let (path, rest) = match (span.find("::"), span.find(": ")) {
         (Some(at), None) => (&span[..at], &span[at + 2..]),
@@ -196,18 +215,18 @@ fn wrong_with_path(code: &Code, exists: impl Fn(&str) -> bool, span: &str) -> Op
     if path.contains(['*', ' ', '{', '<']) {
         return None;
     }
-    if let Some((file, line)) = path.rsplit_once(':') {
-        if line.chars().all(|c| c.is_ascii_digit()) {
-            return Some(format!("`{span}`: a line number, which will be wrong; name the symbol in {file}"));
-        }
+    if let Some((file, line)) = path.rsplit_once(':')
+        && line.chars().all(|c| c.is_ascii_digit())
+    {
+        return Some(format!("`{span}`: a line number, which will be wrong; name the symbol in {file}"));
     }
-    if !exists(path.trim_end_matches('/')) {
+    if !project.has(path) {
         return Some(format!("`{span}`: there is no {path}"));
     }
     if rest.is_empty() {
         return None;
     }
-    let Some(definitions) = code.0.get(path) else { return Some(format!("`{span}`: {path} is no file of Rust")) };
+    let Some(definitions) = project.code.get(path) else { return Some(format!("`{span}`: {path} is no file of Rust")) };
     let symbol = rest.split(['(', '<']).next().unwrap_or(rest).rsplit([' ', ':']).next().unwrap_or(rest);
     let known = definitions.names.contains(symbol) || definitions.owners.contains(symbol);
     (!known).then(|| format!("`{span}`: {path} defines no {symbol}"))
@@ -215,14 +234,13 @@ fn wrong_with_path(code: &Code, exists: impl Fn(&str) -> bool, span: &str) -> Op
 
 #[test]
 fn what_the_documents_name_exists() {
-    let code = Code::read();
-    let exists = |path: &str| root().join(path).exists();
+    let project = Project::read();
     let mut wrong = Vec::new();
     let mut looked_at = 0;
     for (document, text) in documents() {
         for span in paragraphs(&text).iter().flat_map(|p| inline_code(p)) {
             looked_at += 1;
-            wrong.extend(wrong_with(&code, exists, &span).map(|what| format!("{document}: {what}")));
+            wrong.extend(wrong_with(&project, &span).map(|what| format!("{document}: {what}")));
         }
     }
     assert!(looked_at > 100, "only {looked_at} pieces of code were found: the reader of Markdown is broken");
@@ -432,112 +450,66 @@ fn every_case_is_run() {
 
 // ------------------------------------------------------------------------------------- the checks see what is wrong
 
-fn small() -> Code {
+fn small() -> Project {
     let slot = "pub(super) struct Slot {\n    header: u8,\n}\n\nimpl Slot {\n    pub(super) fn commit(&self) {}\n}\n\
                 pub(super) mod state {\n    pub(crate) const BORN: u32 = 0;\n}\npub enum Cause {\n    Code(i32),\n    TimedOut,\n}\n\
                 pub use elsewhere::{Signal, Resource};\n// fn in_a_comment() {}\nmacro_rules! plain { () => {} }\n\
                 pub const unsafe fn taken() {}\n";
     let spawn = "fn the_result_arrives() {\n    let Nothing = 1;\n    nor_this(2);\n}\n";
     let files = [("src/process/slot.rs", slot), ("tests/spawn.rs", spawn)];
-    Code(files.into_iter().map(|(path, source)| (path.to_owned(), Definitions::of(path, source))).collect())
+    Project {
+        files: files.iter().map(|(path, _)| *path).chain(["docs/a.md", "Cargo.toml"]).map(str::to_owned).collect(),
+        code: files.iter().map(|(path, source)| ((*path).to_owned(), Definitions::of(path, source))).collect(),
+    }
+}
+
+/// Looks at pieces of code, which are separated by `; `.
+fn looked_at(spans: &str) -> Vec<(&str, Option<String>)> {
+    let project = small();
+    spans.split("; ").map(|span| (span, wrong_with(&project, span))).collect()
 }
 
 #[track_caller]
-fn accepted(spans: &[&str]) {
-    let (code, exists) =
-        (small(), |path: &str| ["src/process/slot.rs", "tests/spawn.rs", "docs", "docs/a.md"].contains(&path));
-    for span in spans {
-        assert_eq!(wrong_with(&code, exists, span), None);
+fn accepted(spans: &str) {
+    for (_, wrong) in looked_at(spans) {
+        assert_eq!(wrong, None);
     }
 }
 
 #[track_caller]
-fn refused(spans: &[&str]) {
-    let (code, exists) =
-        (small(), |path: &str| ["src/process/slot.rs", "tests/spawn.rs", "docs", "docs/a.md"].contains(&path));
-    for span in spans {
-        assert!(wrong_with(&code, exists, span).is_some(), "{span} was accepted");
+fn refused(spans: &str) {
+    for (span, wrong) in looked_at(spans) {
+        assert!(wrong.is_some(), "{span} was accepted");
     }
 }
 
 #[test]
 fn names_that_exist_are_accepted() {
-    accepted(&[
-        "Slot",
-        "Slot::commit",
-        "slot::Slot",
-        "state::BORN",
-        "Cause::TimedOut",
-        "Slot::header",
-        "Signal",
-        "plain!",
-    ]);
-    accepted(&[
-        "tine::Slot::commit(&outcome)",
-        "Slot<T>",
-        "&Slot",
-        "commit()",
-        "taken()",
-        "the_result_arrives",
-        "BORN",
-    ]);
-    accepted(&["tests/spawn.rs::the_result_arrives", "src/process/slot.rs: struct Slot", "docs/", "../docs/a.md"]);
-    accepted(&["src/process/slot.rs: fn commit(&self)", "src/process/slot.rs"]);
+    accepted("Slot; Slot::commit; slot::Slot; state::BORN; Cause::TimedOut; Slot::header; Signal; plain!; BORN");
+    accepted("tine::Slot::commit(&outcome); Slot<T>; &Slot; commit(); commit(..); taken(); the_result_arrives");
+    accepted(
+        "tests/spawn.rs::the_result_arrives; src/process/slot.rs: struct Slot; src/process/slot.rs: fn commit(&self)",
+    );
+    accepted("src/process/slot.rs; src/process; docs/; ../docs/a.md; slot.rs; Cargo.toml");
 }
 
 #[test]
 fn what_is_not_ours_is_left_alone() {
-    accepted(&[
-        "std::process::Command",
-        "Drop",
-        "SIGKILL",
-        "EINTR",
-        "fork(2)",
-        "pipe2(O_DIRECT)",
-        "libc::fork",
-        "PR_SET_PDEATHSIG",
-    ]);
-    accepted(&[
-        "nohup make | tee log",
-        "x",
-        "fork",
-        "T",
-        "Err(Errno::INTR) => {}",
-        "multiprocessing.Pipe",
-        "_exit",
-        "u64",
-    ]);
-    accepted(&["src/*/mod.rs", "src/x.rs: anything with spaces before the file".split(':').next().unwrap_or("")][..1]);
+    accepted("std::process::Command; libc::fork; io::Error; Drop; Signal::STOP; Vec::with_capacity; mem::forget(f)");
+    accepted("SIGKILL; EINTR; PR_SET_PDEATHSIG; fork(2); pipe2(O_DIRECT); Some(()); u64; x; T; fork; _exit");
+    accepted(
+        "nohup make | tee log; Err(Errno::INTR) => {}; multiprocessing.Pipe; src/*/mod.rs; cargo test --test docs",
+    );
 }
 
 #[test]
 fn names_that_do_not_exist_are_refused() {
-    refused(&[
-        "Slit",
-        "Slot::comit",
-        "slot::Nothing",
-        "state::DEAD",
-        "Cause::Nothing",
-        "the_result_never_arrives",
-        "WAIT_LONG",
-    ]);
-    refused(&[
-        "nothing()",
-        "in_a_comment()",
-        "nor_this",
-        "plane!",
-        "Signal::TERM_INATE",
-        "tine::nothing",
-        "Slot::header::more",
-    ]);
-    refused(&[
-        "tests/spawn.rs::no_such_case",
-        "tests/spown.rs::the_result_arrives",
-        "src/process/slot.rs: struct Table",
-    ]);
-    refused(&["src/process/nowhere.rs", "docs/b.md", "tests/spawn.rs:12", "docs/a.md::heading"]);
+    refused("Slit; Slot::comit; slot::Nothing; state::DEAD; Cause::Nothing; the_result_never_arrives; WAIT_LONG");
+    refused("nothing(); nothing(..); in_a_comment(); nor_this(); plane!; tine::nothing; Slot::header::more");
+    refused("tests/spawn.rs::no_such_case; tests/spown.rs::the_result_arrives; src/process/slot.rs: struct Table");
+    refused("src/process/nowhere.rs; src/proc; docs/b.md; nowhere.rs; tests/spawn.rs:12; docs/a.md::heading");
     // Of two files, each has a half.
-    refused(&["spawn::commit", "Slot::the_result_arrives"]);
+    refused("spawn::commit; Slot::the_result_arrives");
 }
 
 #[test]
