@@ -37,7 +37,7 @@ const FOREIGN: &str = "
     FromBytes IntoBytes libtest_mimic static_assertions
     clone3 close_range epoll_ctl io_submit io_uring memfd_create ns_last_pid oom_kill pidfd_open pidfd_send_signal
     posix_spawn process_mrelease pthread_atfork pthread_exit robust_list sched_setaffinity smaps_rollup timer_create
-    ProcessPoolExecutor Queue
+    Array Manager Pipe Pool Process ProcessPoolExecutor Queue Value parent_process
 ";
 
 /// How the constants of C and the kernel begin.
