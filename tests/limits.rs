@@ -1,6 +1,9 @@
 //! Out of everything: descriptors, processes, memory. Each is a typed error, and nothing is left behind.
+#[path = "support/refuse.rs"]
+mod refuse;
 mod support;
 
+use refuse::refuse_call;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tine::process::{SpawnError, Stdio};
 use tine::{Builder, spawn};

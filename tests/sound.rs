@@ -1,12 +1,15 @@
 //! What a fork could corrupt, and how a spawn refuses it or makes it harmless. Where it can be shown, the same
 //! thing is done with a bare fork first, and does its harm.
+#[path = "support/refuse.rs"]
+mod refuse;
 mod support;
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use refuse::refuse_call;
 use tine::memory::{Frozen, Private, Shared, SharedSlice};
 use tine::process::{SpawnError, raw, spawn_unchecked, stop};
 use tine::{Builder, spawn};
@@ -30,6 +33,9 @@ fn main() {
         a_loan_forbids_every_fork,
         foreign_forks_are_seen,
         a_hidden_region_is_a_hole_that_is_filled,
+        a_thread_whose_name_is_no_text_is_refused,
+        a_joined_thread_is_none_where_unshare_is_refused,
+        an_unchecked_fork_needs_no_proc,
     ]);
 }
 
@@ -57,24 +63,8 @@ fn a_thread_that_was_joined_is_no_thread() {
     }
 }
 
-/// Has the system call `number` fail with `errno` from now on, in this process and its children.
-fn refuse(number: i64, errno: i32) {
-    let filter = [
-        libc::sock_filter { code: 0x20, jt: 0, jf: 0, k: 0 },
-        libc::sock_filter { code: 0x15, jt: 0, jf: 1, k: number as u32 },
-        libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0x0005_0000 | errno as u32 },
-        libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0x7fff_0000 },
-    ];
-    let program = libc::sock_fprog { len: 4, filter: filter.as_ptr().cast_mut() };
-    // SAFETY: the program is valid and lives through the call.
-    unsafe {
-        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        assert_eq!(libc::prctl(libc::PR_SET_SECCOMP, 2, &program), 0);
-    }
-}
-
 fn threads_are_counted_where_unshare_is_refused() {
-    refuse(libc::SYS_unshare, libc::EPERM);
+    refuse_call(libc::SYS_unshare, None, libc::EPERM);
     assert_eq!(spawn(|| 1_u64).unwrap().join().unwrap(), 1);
     let (end, ended) = mpsc::channel::<()>();
     let thread = std::thread::spawn(move || ended.recv());
@@ -358,4 +348,52 @@ fn a_hidden_region_is_a_hole_that_is_filled() {
     };
     let holes = range(&there, "---p");
     assert!(range(&here, "rw-p").iter().any(|r| holes.contains(r)), "{here}\n{there}");
+}
+
+/// A name is 15 bytes of anything: one that was cut inside a character is not UTF-8.
+fn a_thread_whose_name_is_no_text_is_refused() {
+    let (end, ended) = mpsc::channel::<()>();
+    let (named, name) = mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        rustix::thread::set_name(c"cut \xc3").unwrap();
+        named.send(()).unwrap();
+        ended.recv()
+    });
+    name.recv().unwrap();
+    let refused = || match spawn(|| 1_u64) {
+        Err(SpawnError::MultiThreaded { threads }) => threads == ["cut \u{fffd}"],
+        other => panic!("{other:?}"),
+    };
+    assert!(refused());
+    refuse_call(libc::SYS_unshare, None, libc::EPERM);
+    assert!(refused(), "the list of tasks misses the thread");
+    drop(end);
+    thread.join().unwrap().unwrap_err();
+}
+
+fn a_joined_thread_is_none_where_unshare_is_refused() {
+    refuse_call(libc::SYS_unshare, None, libc::EPERM);
+    // A joined thread is still listed while it is on its way out of the kernel.
+    for _ in 0..2000 {
+        std::thread::spawn(|| ()).join().unwrap();
+        spawn(|| ()).unwrap().join().unwrap();
+    }
+}
+
+fn an_unchecked_fork_needs_no_proc() {
+    let status = support::in_child(|| {
+        let (end, ended) = mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || ended.recv());
+        refuse_call(libc::SYS_openat, None, libc::ENOENT);
+        // SAFETY: the closure only ends the process.
+        let child = unsafe { spawn_unchecked(|| libc::_exit(3)) };
+        let exit = child.map(|child: tine::JoinHandle<()>| child.wait().unwrap());
+        assert_eq!(exit.unwrap().status.code(), Some(3));
+        // With the checks it is an error that names what could not be done.
+        let Err(SpawnError::Io(error)) = spawn(|| ()) else { panic!("accepted") };
+        assert!(error.to_string().contains("counting threads"), "{error}");
+        drop(end);
+        thread.join().unwrap().unwrap_err();
+    });
+    assert_eq!(status.code(), Some(0));
 }
