@@ -36,6 +36,7 @@ fn main() {
         a_thread_whose_name_is_no_text_is_refused,
         a_joined_thread_is_none_where_unshare_is_refused,
         an_unchecked_fork_needs_no_proc,
+        an_epoll_beside_an_io_uring_is_replaced,
     ]);
 }
 
@@ -396,4 +397,19 @@ fn an_unchecked_fork_needs_no_proc() {
         thread.join().unwrap().unwrap_err();
     });
     assert_eq!(status.code(), Some(0));
+}
+
+/// Who answers for an io_uring does not answer for an epoll.
+fn an_epoll_beside_an_io_uring_is_replaced() {
+    use rustix::event::epoll;
+    let ring = a_ring();
+    let instance = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+    let (reader, _writer) = std::io::pipe().unwrap();
+    epoll::add(&instance, &reader, epoll::EventData::new_u64(1), epoll::EventFlags::IN).unwrap();
+    // SAFETY: the child does not use the ring.
+    let child = unsafe { Builder::new().allow_shared() };
+    let child = child.spawn(|| epoll::delete(&instance, &reader) == Err(rustix::io::Errno::NOENT));
+    assert!(child.unwrap().join().unwrap());
+    epoll::delete(&instance, &reader).unwrap();
+    drop(ring);
 }

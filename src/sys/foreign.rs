@@ -55,11 +55,14 @@ fn descriptors() -> io::Result<Foreign> {
         let Ok(length) = rustix::fs::readlinkat_raw(&directory, name, &mut target) else { continue };
         match &target[..length] {
             b"anon_inode:[eventpoll]" => found.epolls.push(fd),
+            // Looked at to the end all the same: a caller who answers for the ring does not answer for epolls.
             b"anon_inode:[io_uring]" => {
-                found.refused = Some(format!(
-                    "descriptor {fd} is an io_uring: what a child queues on it would run against this process's memory; close it before the fork"
-                ));
-                return Ok(found);
+                found.refused.get_or_insert_with(|| {
+                    format!(
+                        "descriptor {fd} is an io_uring: what a child queues on it would run against this process's \
+                         memory; close it before the fork"
+                    )
+                });
             }
             _ => {}
         }
