@@ -16,6 +16,7 @@ fn main() {
         a_parent_that_dies_while_the_child_starts,
         a_child_may_outlive_its_parent_if_told_so,
         descriptors_closed_and_lifeline_kept,
+        a_lifeline_is_no_standard_stream,
     ]);
 }
 
@@ -179,4 +180,34 @@ fn descriptors_closed_and_lifeline_kept() {
         .join()
         .unwrap();
     });
+}
+
+/// Where the program has closed its standard streams, the next descriptors take their numbers; what is printed then
+/// must not be written into the pipe that children live by.
+fn a_lifeline_is_no_standard_stream() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let status = support::in_child(move || {
+        // SAFETY: this process's own descriptors; the standard library expects them to come and go.
+        unsafe {
+            libc::close(0);
+            libc::close(1);
+        }
+        let (mut reader, mut writer) = (reader, writer);
+        let forked = std::thread::spawn(move || {
+            let there = move || {
+                writer.write_all(b"!").unwrap();
+                tine::process::stop().wait();
+            };
+            // SAFETY: the main thread only waits for this one, and holds nothing.
+            unsafe { tine::process::spawn_unchecked(there).unwrap() }
+        });
+        let child = forked.join().unwrap();
+        reader.read_exact(&mut [0]).unwrap();
+        // SAFETY: the bytes are live. Nothing has number 1, or it is something of the test's.
+        unsafe { libc::write(1, b"printed".as_ptr().cast(), 7) };
+        assert!(child.wait_timeout(Duration::from_millis(100)).unwrap().is_none(), "it was killed by a print");
+        child.request_stop().unwrap();
+        child.join().unwrap();
+    });
+    assert_eq!(status.code(), Some(0));
 }

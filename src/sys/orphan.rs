@@ -99,6 +99,9 @@ fn ensure_lifeline() -> io::Result<()> {
         return Ok(());
     }
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    // Above the standard streams, which may be closed: what the program then prints would go into the pipe, and
+    // input is a reason to signal, too.
+    let (reader, writer) = (rustix::io::fcntl_dupfd_cloexec(&reader, 3)?, rustix::io::fcntl_dupfd_cloexec(&writer, 3)?);
     let new = Box::into_raw(Box::new(Lifeline {
         generation: here,
         reader: reader.into_raw_fd(),
