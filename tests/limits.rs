@@ -15,6 +15,7 @@ fn main() {
         out_of_processes_by_cgroup,
         out_of_memory,
         spawn_and_join_from_eight_threads,
+        a_handle_dropped_without_descriptors_is_reaped,
     ]);
 }
 
@@ -167,4 +168,17 @@ fn spawn_and_join_from_eight_threads() {
         // SAFETY: the number is open, and its owner never looks at it again in this process.
         unsafe { libc::close(number.parse().unwrap()) };
     }
+}
+
+fn a_handle_dropped_without_descriptors_is_reaped() {
+    let (go_on, gate) = std::io::pipe().unwrap();
+    let child = spawn(|| std::io::Read::read(&mut &go_on, &mut [0]).is_ok());
+    let limited = limit(Resource::Nofile, 3);
+    drop(child);
+    drop(limited);
+    std::io::Write::write_all(&mut &gate, b"!").unwrap();
+    support::until("it is reaped by a later spawn", || {
+        spawn(|| ()).unwrap().join().unwrap();
+        support::children().is_empty()
+    });
 }

@@ -37,6 +37,8 @@ fn main() {
         a_joined_thread_is_none_where_unshare_is_refused,
         an_unchecked_fork_needs_no_proc,
         an_epoll_beside_an_io_uring_is_replaced,
+        a_borrowed_descriptor_of_a_handle_is_never_another_file,
+        a_captured_handle_closes_only_its_own,
     ]);
 }
 
@@ -412,4 +414,43 @@ fn an_epoll_beside_an_io_uring_is_replaced() {
     assert!(child.unwrap().join().unwrap());
     epoll::delete(&instance, &reader).unwrap();
     drop(ring);
+}
+
+/// What was borrowed from a handle before the fork stays, in the child, a descriptor that can do nothing: were its
+/// number free, the child's next file would get it, and be used by who holds the borrow.
+fn a_borrowed_descriptor_of_a_handle_is_never_another_file() {
+    let sibling = spawn(|| stop().wait()).unwrap();
+    let borrowed = sibling.as_fd();
+    let child = spawn(|| {
+        let files: Vec<_> = (0..50).map(|_| std::fs::File::open("/proc/self/status").unwrap()).collect();
+        assert!(files.iter().all(|file| file.as_raw_fd() != borrowed.as_raw_fd()), "its number was given away");
+        let mut byte = [0];
+        rustix::io::read(borrowed, &mut byte) == Err(rustix::io::Errno::BADF)
+    });
+    assert!(child.unwrap().join().unwrap());
+    sibling.request_stop().unwrap();
+    sibling.join().unwrap();
+}
+
+/// A handle that went into a child and is dropped there gives back its number, and no file that was opened since.
+fn a_captured_handle_closes_only_its_own() {
+    let sibling = spawn(|| stop().wait()).unwrap();
+    let number = sibling.as_fd().as_raw_fd();
+    let child = Builder::new().keep_captures().spawn(move || {
+        let files: Vec<_> = (0..50).map(|_| std::fs::File::open("/proc/self/status").unwrap()).collect();
+        drop(sibling);
+        assert!(files.iter().all(|file| rustix::io::fcntl_getfd(file).is_ok()), "a file of the child was closed");
+        std::fs::read_link(format!("/proc/self/fd/{number}")).is_err()
+    });
+    let child = child.unwrap();
+    assert!(child.wait().unwrap().success());
+    // Dropping the kept captures drops the sibling's handle here; it is reaped when it has ended.
+    assert!(child.join().unwrap());
+    for pid in support::children() {
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+    support::until("it is reaped by a later spawn", || {
+        spawn(|| ()).unwrap().join().unwrap();
+        support::children().is_empty()
+    });
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -402,7 +402,7 @@ impl fmt::Debug for Slot {
 
 /// A child that nobody holds a handle of any more: still to be reaped.
 struct Orphan {
-    pidfd: OwnedFd,
+    pidfd: Listed,
     slot: Slot,
 }
 
@@ -448,15 +448,15 @@ pub(super) fn hold_orphans() -> impl Sized {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // In another process only the descriptors are closed: the child and its slot are the parent's.
+        // In another process only the copies of the descriptors are closed: the child and its slot are the parent's.
         if generation::current() != self.generation {
             return;
         }
         let ended = self.fate().exit.is_some() || self.reap().is_ok_and(|exit| exit.is_some());
         if ended {
             self.slot.give_back();
-        } else if let Ok(pidfd) = self.pidfd.as_fd().try_clone_to_owned() {
-            // A child that was never told to go (its spawn panicked) would wait for ever.
+        } else {
+            let pidfd = self.pidfd.hand_on();
             ORPHANS.lock().unwrap_or_else(PoisonError::into_inner).push(Orphan { pidfd, slot: self.slot });
             ANY_ORPHANS.store(true, Ordering::Relaxed);
         }

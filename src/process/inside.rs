@@ -85,7 +85,6 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
     blocked.into_child();
     moved::forget_hand_over();
     child::forget_orphans();
-    handles::close_inherited();
     let Prepared { slot, parent, settings, .. } = *prepared;
     let header = slot.header();
     signals::leave_notes_in(&header.notes, &header.stop);
@@ -137,6 +136,7 @@ fn set_up(prepared: &Prepared<'_>) -> Result<(), Failure> {
         let what = what.to_owned();
         move |error: std::io::Error| (what, error)
     };
+    handles::let_go_of_inherited().map_err(named("the descriptors of the parent's handles"))?;
     signals::notice_stack_overflow().map_err(named("the handler of stack overflows"))?;
     foreign::replace_epolls(prepared.epolls).map_err(named("new epoll instances in the place of inherited ones"))?;
     let mut lifeline = None;

@@ -140,11 +140,12 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
             Ok(Forked::Child(inside, file))
         }
         Side::Parent(pid) => {
-            let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+            let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from);
+            let pidfd = match pidfd.and_then(above_standard) {
                 Ok(pidfd) => pidfd,
-                Err(errno) => {
+                Err(error) => {
                     abort_child(slot, pid);
-                    return Err(SpawnError::from_os("opening a descriptor for the child", errno.into()));
+                    return Err(SpawnError::from_os("opening a descriptor for the child", error));
                 }
             };
             // None where the deadline is beyond what the clock can say: then it is none.

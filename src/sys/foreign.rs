@@ -164,6 +164,14 @@ pub(crate) fn replace_epolls(epolls: &[RawFd]) -> io::Result<()> {
     Ok(())
 }
 
+/// A descriptor on which every operation fails with EBADF, to take a number out of use without freeing it.
+pub(crate) fn dead() -> io::Result<OwnedFd> {
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+    let open = |path: &str| rustix::fs::open(path, flags, rustix::fs::Mode::empty());
+    // Where there is no /dev there is still a root. As a directory it can be a starting point, but no more.
+    Ok(open("/dev/null").or_else(|_| open("/"))?)
+}
+
 /// Makes descriptor `number`, which is open, refer to what `with` refers to. The number never goes unowned.
 #[allow(unsafe_code)]
 pub(crate) fn replace(with: std::os::fd::BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
