@@ -16,6 +16,7 @@ fn main() {
         out_of_memory,
         spawn_and_join_from_eight_threads,
         a_handle_dropped_without_descriptors_is_reaped,
+        out_of_file_size,
     ]);
 }
 
@@ -181,4 +182,14 @@ fn a_handle_dropped_without_descriptors_is_reaped() {
         spawn(|| ()).unwrap().join().unwrap();
         support::children().is_empty()
     });
+}
+
+/// The library's own memory is no file of the program's: the limit on those must not end it.
+fn out_of_file_size() {
+    let child = Builder::new().rlimit(Resource::Fsize, Some(0), Some(0)).spawn(|| {
+        let small = spawn(|| 7_u64).unwrap().join().unwrap();
+        let large = spawn(|| "x".repeat(9000)).unwrap().join();
+        (small, matches!(large, Err(tine::process::JoinError::Io(e)) if e.raw_os_error() == Some(libc::EFBIG)))
+    });
+    assert_eq!(child.unwrap().join().unwrap(), (7, true));
 }
