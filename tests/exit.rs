@@ -59,6 +59,7 @@ fn main() {
         a_scope_joins_when_its_body_panics,
         a_scope_returns_what_nobody_joined,
         a_scope_in_a_child_does_nothing,
+        a_child_whose_death_a_debugger_holds_back,
     ]);
 }
 
@@ -806,4 +807,39 @@ fn a_scope_in_a_child_does_nothing() {
     // SAFETY: a case has one thread; the loan check is in this path too, and nothing is checked besides.
     let child = unsafe { spawn_unchecked(|| 1_u64) };
     assert_eq!(child.unwrap().join().unwrap(), 1);
+}
+
+/// A traced process that has ended is told to its tracer first. Until that has looked, its parent sees it ended but
+/// cannot reap it: waits with a limit end in time, and the others do not burn the processor.
+fn a_child_whose_death_a_debugger_holds_back() {
+    let mut child = spawn(|| -> u64 { endless_sleep() }).unwrap();
+    let pid = child.id() as i32;
+    let (reader, writer) = std::io::pipe().unwrap();
+    let tracer = spawn(move || {
+        // SAFETY: these calls read integers only.
+        let seized = unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0) };
+        std::io::Write::write_all(&mut &writer, if seized == 0 { b"y" } else { b"n" }).unwrap();
+        stop().wait();
+    })
+    .unwrap();
+    let mut seized = [0];
+    std::io::Read::read_exact(&mut &reader, &mut seized).unwrap();
+    if seized != *b"y" {
+        tracer.kill().unwrap();
+        child.kill().unwrap();
+        let _ = (tracer.wait(), child.wait());
+        support::skip("processes cannot be traced here");
+    }
+    child.kill().unwrap();
+    support::until("it has ended", || child.is_finished());
+    assert!(child.try_join().unwrap().is_none());
+    let before = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    assert!(child.join_timeout(Duration::from_millis(200)).unwrap().is_none());
+    let after = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let burnt = (after.tv_sec - before.tv_sec) * 1_000_000_000 + after.tv_nsec - before.tv_nsec;
+    assert!(burnt < 100_000_000, "{burnt} ns of processor time in 200 ms of waiting");
+    // The tracer's end lets go of it.
+    tracer.request_stop().unwrap();
+    tracer.join().unwrap();
+    assert_eq!(failure(child).exit().unwrap().cause, Cause::Signal(Signal::KILL));
 }

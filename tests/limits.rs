@@ -17,6 +17,9 @@ fn main() {
         spawn_and_join_from_eight_threads,
         a_handle_dropped_without_descriptors_is_reaped,
         out_of_file_size,
+        a_slot_stays_with_a_child_that_cannot_be_reaped,
+        an_error_of_the_system_is_not_taken_for_another_owner,
+        a_spawn_that_fails_after_the_fork_leaves_no_child,
     ]);
 }
 
@@ -192,4 +195,56 @@ fn out_of_file_size() {
         (small, matches!(large, Err(tine::process::JoinError::Io(e)) if e.raw_os_error() == Some(libc::EFBIG)))
     });
     assert_eq!(child.unwrap().join().unwrap(), (7, true));
+}
+
+fn a_slot_stays_with_a_child_that_cannot_be_reaped() {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let status = support::in_child(|| {
+        refuse_call(libc::SYS_waitid, None, libc::EPERM);
+        let mut there = writer.try_clone().unwrap();
+        let elder = spawn(move || {
+            std::io::Write::write_all(&mut there, b"!").unwrap();
+            tine::process::stop().wait();
+            std::io::Write::write_all(&mut there, b"took another's word").unwrap();
+        });
+        let pid = rustix::process::Pid::from_raw(elder.as_ref().unwrap().id() as i32).unwrap();
+        drop(elder);
+        std::io::Read::read_exact(&mut reader, &mut [0]).unwrap();
+        let younger = spawn(|| tine::process::stop().wait()).unwrap();
+        younger.request_stop().unwrap();
+        support::until("the younger has ended", || younger.is_finished());
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let nobody = rustix::process::WaitOptions::empty();
+        while rustix::process::wait(nobody).is_ok() {}
+        drop(younger);
+    });
+    assert_eq!(status.code(), Some(0));
+    drop(writer);
+    assert_eq!(std::io::read_to_string(reader).unwrap(), "");
+}
+
+fn an_error_of_the_system_is_not_taken_for_another_owner() {
+    let status = support::in_child(|| {
+        refuse_call(libc::SYS_waitid, None, libc::EINVAL);
+        let joined = spawn(|| ()).unwrap().join();
+        assert!(matches!(&joined, Err(tine::process::JoinError::Io(_))), "{joined:?}");
+        let nobody = rustix::process::WaitOptions::empty();
+        while rustix::process::wait(nobody).is_ok() {}
+    });
+    assert_eq!(status.code(), Some(0));
+}
+
+fn a_spawn_that_fails_after_the_fork_leaves_no_child() {
+    for call in [libc::SYS_ppoll, libc::SYS_pidfd_open] {
+        let status = support::in_child(|| {
+            refuse_call(call, None, libc::ENOMEM);
+            // A setting, so that the parent waits to hear of it.
+            let Err(SpawnError::Limit(_)) = Builder::new().umask(0o22).spawn(|| ()) else { panic!("accepted") };
+            support::until("it is reaped by a later spawn", || {
+                drop(spawn(|| ()));
+                support::children().is_empty()
+            });
+        });
+        assert_eq!(status.code(), Some(0), "{call}");
+    }
 }

@@ -68,7 +68,8 @@ fn not_owner() -> io::Error {
 
 /// Whether an error is the one that says so.
 pub(super) fn is_not_owner(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::InvalidInput
+    // One of the system has a number, EINVAL among them.
+    error.kind() == io::ErrorKind::InvalidInput && error.raw_os_error().is_none()
 }
 
 impl Child {
@@ -125,19 +126,7 @@ impl Child {
 
     /// Whether the child has ended. Once true it stays true; false may be stale by the time you look.
     pub fn is_finished(&self) -> bool {
-        self.fate().exit.is_some() || self.poll(Some(Duration::ZERO)).unwrap_or(true)
-    }
-
-    /// Waits until the pidfd tells the end; false when `limit` came first.
-    fn poll(&self, limit: Option<Duration>) -> io::Result<bool> {
-        let limit = limit
-            .map(|d| Timespec { tv_sec: d.as_secs().min(i64::MAX as u64) as i64, tv_nsec: d.subsec_nanos().into() });
-        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        match poll(&mut fds, limit.as_ref()) {
-            Ok(0) | Err(Errno::INTR) => Ok(false),
-            Ok(_) => Ok(true),
-            Err(errno) => Err(errno.into()),
-        }
+        self.fate().exit.is_some() || has_ended(self.pidfd.as_fd(), Some(Duration::ZERO)).unwrap_or(true)
     }
 
     pub(super) fn wait_until(&self, deadline: Option<Instant>) -> io::Result<Option<Exit>> {
@@ -156,11 +145,8 @@ impl Child {
             if self.stderr.is_some() {
                 limit = Some(limit.map_or(SLICE, |l| l.min(SLICE)));
             }
-            if self.poll(limit)? {
-                if let Some(exit) = self.reap()? {
-                    return Ok(Some(exit));
-                }
-                continue;
+            if let Some(exit) = self.ends_within(limit)? {
+                return Ok(Some(exit));
             }
             if let Some(tail) = &self.stderr {
                 tail.trim();
@@ -179,6 +165,20 @@ impl Child {
         }
     }
 
+    /// Waits for the end of the child and takes its status; None when `limit` came first, or a signal.
+    fn ends_within(&self, limit: Option<Duration>) -> io::Result<Option<Exit>> {
+        if !has_ended(self.pidfd.as_fd(), limit)? {
+            return Ok(None);
+        }
+        let exit = self.reap()?;
+        if exit.is_none() {
+            // A tracer is told first, and until it has looked there is no status; nothing says when it has.
+            const MOMENT: Duration = Duration::from_millis(1);
+            std::thread::sleep(limit.map_or(MOMENT, |limit| limit.min(MOMENT)));
+        }
+        Ok(exit)
+    }
+
     /// The deadline of the child has passed while its parent looks on: ask, give it the grace, end the tree.
     fn end_overdue(&self, deadline: Option<Instant>) -> io::Result<()> {
         let Some((at, grace)) = self.timeout else { return Ok(()) };
@@ -190,8 +190,7 @@ impl Child {
         }
         let until = deadline.map_or(end, |d| d.min(end));
         while Instant::now() < until {
-            if self.poll(Some(until.saturating_duration_since(Instant::now())))? {
-                self.reap()?;
+            if self.ends_within(Some(until.saturating_duration_since(Instant::now())))?.is_some() {
                 return Ok(());
             }
         }
@@ -199,8 +198,7 @@ impl Child {
             tree::kill(self.pidfd.as_fd(), self.pid)?;
             // SIGKILL is on its way; only the kernel stands between it and the end.
             let last = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            self.poll(last)?;
-            self.reap()?;
+            self.ends_within(last)?;
         }
         Ok(())
     }
@@ -211,18 +209,7 @@ impl Child {
         if let Some(exit) = &fate.exit {
             return Ok(Some(exit.clone()));
         }
-        let (status, usage) = match try_reap(self.pidfd.as_fd()) {
-            Ok(None) => return Ok(None),
-            Ok(Some(Reaped { status, usage })) => (Some(status), usage.into()),
-            // Somebody else reaped it. That it is dead was told by its pidfd.
-            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
-                if !self.poll(Some(Duration::ZERO))? {
-                    return Ok(None);
-                }
-                (status_after_reaping(self.pidfd.as_fd()), Usage::default())
-            }
-            Err(error) => return Err(error),
-        };
+        let Some((status, usage)) = reap(self.pidfd.as_fd())? else { return Ok(None) };
         let exit = self.certificate(&fate, status, usage);
         fate.exit = Some(exit.clone());
         Ok(Some(exit))
@@ -386,6 +373,31 @@ impl AsFd for Child {
     }
 }
 
+/// Waits until a pidfd tells the end of its process; false when `limit` came first, or a signal.
+fn has_ended(pidfd: BorrowedFd<'_>, limit: Option<Duration>) -> io::Result<bool> {
+    let limit =
+        limit.map(|d| Timespec { tv_sec: d.as_secs().min(i64::MAX as u64) as i64, tv_nsec: d.subsec_nanos().into() });
+    match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], limit.as_ref()) {
+        Ok(0) | Err(Errno::INTR) => Ok(false),
+        Ok(_) => Ok(true),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Reaps a child that has ended: its wait status, where it can be known, and what it used. None while it lives.
+fn reap(pidfd: BorrowedFd<'_>) -> io::Result<Option<(Option<i32>, Usage)>> {
+    match try_reap(pidfd) {
+        Ok(None) => Ok(None),
+        Ok(Some(Reaped { status, usage })) => Ok(Some((Some(status), usage.into()))),
+        // Somebody else reaped it, or it is not ours to reap: only its pidfd tells whether it is dead.
+        Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
+            let dead = has_ended(pidfd, Some(Duration::ZERO))?;
+            Ok(dead.then(|| (status_after_reaping(pidfd), Usage::default())))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Tells a child that waits to begin.
 pub(super) fn say(slot: Slot, word: u32) {
     // Release: pairs with the Acquire in the child's wait: what the parent did before is done.
@@ -424,10 +436,10 @@ pub(super) fn sweep() {
     let looked_at = orphans.len().min(SWEEP);
     let mut kept = Vec::new();
     for orphan in orphans.drain(..looked_at) {
-        match try_reap(orphan.pidfd.as_fd()) {
-            Ok(None) => kept.push(orphan),
-            // Reaped, or by somebody else.
-            Ok(Some(_)) | Err(_) => orphan.slot.give_back(),
+        match reap(orphan.pidfd.as_fd()) {
+            Ok(Some(_)) => orphan.slot.give_back(),
+            // It lives; or the system does not say, and then it may still write to its slot.
+            Ok(None) | Err(_) => kept.push(orphan),
         }
     }
     // To the end of the line: the next sweep looks at others.
@@ -456,6 +468,11 @@ impl Drop for Child {
         if ended {
             self.slot.give_back();
         } else {
+            // Relaxed: only this process says GO, and it has the handle to itself here.
+            if self.slot.header().go.load(Ordering::Relaxed) != go::GO {
+                // Its spawn failed after the fork. It waits to be told, and would for ever.
+                say(self.slot, go::ABORT);
+            }
             let pidfd = self.pidfd.hand_on();
             ORPHANS.lock().unwrap_or_else(PoisonError::into_inner).push(Orphan { pidfd, slot: self.slot });
             ANY_ORPHANS.store(true, Ordering::Relaxed);

@@ -17,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::child::{Child, Fate, hold_orphans, say, sweep};
@@ -165,11 +165,12 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
             };
             // The child's ends close here with the settings.
             drop(settings);
+            // Before the wait for the settings, which may take as long as a file system likes.
+            drop(blocked);
             if let Some((reader, writer)) = report {
                 drop(writer);
                 hear_report(&child, reader)?;
             }
-            drop(blocked);
             Ok(Forked::Parent(child))
         }
     }
@@ -197,16 +198,23 @@ fn abort_child(slot: Slot, pid: Pid) {
 /// Waits until the child has applied its settings, or failed to, or died over it.
 fn hear_report(child: &Child, reader: OwnedFd) -> Result<(), SpawnError> {
     let mut bytes = [0; 4096];
+    let mut dead = false;
     let length = loop {
         let mut fds = [PollFd::new(&reader, PollFlags::IN), PollFd::new(&child.pidfd, PollFlags::IN)];
-        match poll(&mut fds, None) {
+        // What the dead have written is there: one more look does not wait.
+        let limit = dead.then_some(&Timespec { tv_sec: 0, tv_nsec: 0 });
+        match poll(&mut fds, limit) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(errno) => return Err(SpawnError::from_os("waiting for the child's settings", errno.into())),
             Ok(_) => {}
         }
         // The death of the child counts even if somebody else holds the pipe's other end open.
         if fds[0].revents().is_empty() {
-            break 0;
+            if dead {
+                break 0;
+            }
+            dead = true;
+            continue;
         }
         match rustix::io::read(&reader, &mut bytes) {
             Err(rustix::io::Errno::INTR) => {}
