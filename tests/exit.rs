@@ -60,6 +60,10 @@ fn main() {
         a_scope_returns_what_nobody_joined,
         a_scope_in_a_child_does_nothing,
         a_child_whose_death_a_debugger_holds_back,
+        a_grace_without_end,
+        a_deadline_starts_with_the_closure,
+        a_death_before_the_deadline_that_is_looked_at_after_it,
+        a_timeout_of_a_child_that_blocks_signals,
     ]);
 }
 
@@ -842,4 +846,69 @@ fn a_child_whose_death_a_debugger_holds_back() {
     tracer.request_stop().unwrap();
     tracer.join().unwrap();
     assert_eq!(failure(child).exit().unwrap().cause, Cause::Signal(Signal::KILL));
+}
+
+fn a_grace_without_end() {
+    let limited = Builder::new().timeout(Duration::from_millis(20)).grace(Duration::MAX);
+    let child = limited.spawn(|| {
+        // SAFETY: ignoring a signal runs no code.
+        unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
+        stop().wait();
+        11_u64
+    });
+    assert_eq!(child.unwrap().join().unwrap(), 11);
+    let limited = Builder::new().timeout(Duration::from_millis(20)).grace(Duration::MAX);
+    assert!(matches!(failure(limited.spawn(|| -> u64 { endless_sleep() }).unwrap()), JoinError::TimedOut(_)));
+}
+
+fn a_deadline_starts_with_the_closure() {
+    const LIMIT: Duration = Duration::from_secs(1);
+    /// A capture that the parent takes longer to drop than the child may run.
+    struct Slow(u32);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            let start = Instant::now();
+            while std::process::id() == self.0 && start.elapsed() <= LIMIT {
+                std::thread::yield_now();
+            }
+        }
+    }
+    let slow = Slow(std::process::id());
+    let child = Builder::new().timeout(LIMIT).spawn(move || {
+        let _slow = &slow;
+        // Long enough for the parent to look meanwhile.
+        std::thread::sleep(Duration::from_millis(20));
+        5_u64
+    });
+    assert_eq!(child.unwrap().join().unwrap(), 5);
+}
+
+fn a_death_before_the_deadline_that_is_looked_at_after_it() {
+    const LIMIT: Duration = Duration::from_millis(300);
+    let start = Instant::now();
+    let child = Builder::new().timeout(LIMIT).spawn(|| -> u64 { endless_sleep() }).unwrap();
+    // By somebody who is not the handle.
+    rustix::process::kill_process(rustix::process::Pid::from_raw(child.id() as i32).unwrap(), Signal::KILL).unwrap();
+    support::until("it is dead", || child.is_finished());
+    if start.elapsed() >= LIMIT {
+        support::skip("this machine is too slow to tell the two apart");
+    }
+    std::thread::sleep(LIMIT);
+    assert_eq!(child.wait().unwrap().cause, Cause::Signal(Signal::KILL));
+    assert!(matches!(failure(child), JoinError::Died(_)));
+}
+
+fn a_timeout_of_a_child_that_blocks_signals() {
+    let child = Builder::new().timeout(Duration::from_millis(30)).spawn(|| -> u64 {
+        // SAFETY: the set is filled before it is used.
+        unsafe {
+            let mut all = std::mem::zeroed();
+            libc::sigfillset(&mut all);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
+        }
+        endless_sleep()
+    });
+    let child = child.unwrap();
+    support::until("the kernel has ended it", || child.is_finished());
+    assert!(matches!(failure(child), JoinError::TimedOut(_)));
 }

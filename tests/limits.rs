@@ -20,6 +20,7 @@ fn main() {
         a_slot_stays_with_a_child_that_cannot_be_reaped,
         an_error_of_the_system_is_not_taken_for_another_owner,
         a_spawn_that_fails_after_the_fork_leaves_no_child,
+        no_timers,
     ]);
 }
 
@@ -247,4 +248,17 @@ fn a_spawn_that_fails_after_the_fork_leaves_no_child() {
         });
         assert_eq!(status.code(), Some(0), "{call}");
     }
+}
+
+fn no_timers() {
+    spawn(|| ()).unwrap().join().unwrap();
+    let before = support::descriptors();
+    let limited = limit(Resource::Sigpending, 0);
+    let refused = Builder::new().timeout(std::time::Duration::from_secs(60)).spawn(|| ());
+    drop(limited);
+    let Err(SpawnError::Setup { what, source }) = refused else { panic!("{refused:?}") };
+    assert!(what.contains("deadline"), "{what}");
+    assert_eq!(source.raw_os_error(), Some(libc::EAGAIN));
+    assert_eq!(before, support::descriptors());
+    assert!(support::children().is_empty());
 }

@@ -40,11 +40,32 @@ pub struct Child {
     /// Whose child it is.
     pub(super) generation: u64,
     pub(super) born: u64,
-    pub(super) timeout: Option<(Instant, Duration)>,
+    /// Counted from GO: until then the closure cannot have begun.
+    pub(super) deadline: Option<Deadline>,
     pub(super) oom_kills_before: Option<u64>,
     pub(super) stderr: Option<StderrTail>,
     pub(super) ends: Mutex<Ends>,
     pub(super) fate: Mutex<Fate>,
+}
+
+/// When a child must have ended by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    /// Then it is asked to.
+    at: Instant,
+    /// Then it is killed; None beyond what the clock can say.
+    end: Option<Instant>,
+}
+
+impl Deadline {
+    fn after(limit: Duration, grace: Duration) -> Option<Deadline> {
+        let at = Instant::now().checked_add(limit)?;
+        Some(Deadline { at, end: at.checked_add(grace) })
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
+    }
 }
 
 /// What the parent has done to the child, and what became of it.
@@ -87,7 +108,8 @@ impl Child {
     }
 
     /// Lets the child begin. Until now it waited, whatever the scheduler did.
-    pub(super) fn release(&self) {
+    pub(super) fn release(&mut self, timeout: Option<Duration>, grace: Duration) {
+        self.deadline = timeout.and_then(|limit| Deadline::after(limit, grace));
         say(self.slot, go::GO);
     }
 
@@ -137,7 +159,7 @@ impl Child {
             }
             let now = Instant::now();
             let mut limit = deadline.map(|d| d.saturating_duration_since(now));
-            if let Some((at, _)) = self.timeout {
+            if let Some(Deadline { at, .. }) = self.deadline {
                 // The child ends itself at its deadline; a parent that waits ends its descendants too.
                 let left = at.saturating_duration_since(now);
                 limit = Some(limit.map_or(left, |l| l.min(left)));
@@ -152,8 +174,8 @@ impl Child {
                 tail.trim();
             }
             let now = Instant::now();
-            if self.timeout.is_some_and(|(at, _)| now >= at) {
-                self.end_overdue(deadline)?;
+            if let Some(own) = self.deadline.filter(|own| now >= own.at) {
+                self.end_overdue(own, deadline)?;
                 if self.fate().exit.is_none() && deadline.is_some_and(|d| Instant::now() >= d) {
                     return Ok(None);
                 }
@@ -180,25 +202,25 @@ impl Child {
     }
 
     /// The deadline of the child has passed while its parent looks on: ask, give it the grace, end the tree.
-    fn end_overdue(&self, deadline: Option<Instant>) -> io::Result<()> {
-        let Some((at, grace)) = self.timeout else { return Ok(()) };
-        let end = at + grace;
+    ///
+    /// A child that became somebody else may be out of reach; it still has its timers, and the wait goes on.
+    fn end_overdue(&self, own: Deadline, deadline: Option<Instant>) -> io::Result<()> {
         let first = !std::mem::replace(&mut self.fate().timed_out, true);
-        if first && !grace.is_zero() {
+        if first && !own.is_over() {
             self.ask_to_stop();
-            self.send(Signal::TERM)?;
+            let _ = self.send(Signal::TERM);
         }
-        let until = deadline.map_or(end, |d| d.min(end));
-        while Instant::now() < until {
-            if self.ends_within(Some(until.saturating_duration_since(Instant::now())))?.is_some() {
+        let left = |until: Option<Instant>| until.map(|until| until.saturating_duration_since(Instant::now()));
+        let until = [own.end, deadline].into_iter().flatten().min();
+        while left(until).is_none_or(|left| !left.is_zero()) {
+            if self.ends_within(left(until))?.is_some() {
                 return Ok(());
             }
         }
-        if Instant::now() >= end {
-            tree::kill(self.pidfd.as_fd(), self.pid)?;
+        if own.is_over() {
+            let _ = tree::kill(self.pidfd.as_fd(), self.pid);
             // SIGKILL is on its way; only the kernel stands between it and the end.
-            let last = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            self.ends_within(last)?;
+            self.ends_within(left(deadline))?;
         }
         Ok(())
     }
@@ -209,27 +231,41 @@ impl Child {
         if let Some(exit) = &fate.exit {
             return Ok(Some(exit.clone()));
         }
+        // Asked before the reaping, while `/proc` still knows the dead.
+        let missed = self.may_have_missed_its_deadline(&fate);
         let Some((status, usage)) = reap(self.pidfd.as_fd())? else { return Ok(None) };
-        let exit = self.certificate(&fate, status, usage);
+        let exit = self.certificate(&fate, status, usage, missed);
         fate.exit = Some(exit.clone());
         Ok(Some(exit))
     }
 
-    fn certificate(&self, fate: &Fate, status: Option<i32>, usage: Usage) -> Exit {
+    fn has_noted(&self, note: u32) -> bool {
+        // Relaxed: a note is read after the death of who left it, which orders everything.
+        self.slot.header().notes.load(Ordering::Relaxed) & note != 0
+    }
+
+    /// Whether a child may have been killed because its deadline passed, though it has not noted that.
+    ///
+    /// It notes the deadline before it ends by it. That the deadline has passed *now* proves nothing: it may have
+    /// been dead for long. So without a note it counts only where the child could not have left one.
+    fn may_have_missed_its_deadline(&self, fate: &Fate) -> bool {
+        !self.has_noted(signals::NOTE_TIMED_OUT)
+            && !fate.signalled
+            && self.deadline.is_some_and(|own| own.is_over())
+            && signals::may_have_missed_its_deadline(self.pid)
+    }
+
+    fn certificate(&self, fate: &Fate, status: Option<i32>, usage: Usage, missed: bool) -> Exit {
         let status = status.map_or_else(unknown_status, ExitStatus::from_raw);
-        let notes = self.slot.header().notes.load(Ordering::Relaxed);
-        let noted = |bit| notes & bit != 0;
         let mut cause = Cause::from(status);
         if let Cause::Signal(signal) = cause {
-            let overdue = fate.timed_out
-                || noted(signals::NOTE_TIMED_OUT)
-                // The kernel's own timer: SIGKILL, at a deadline that has passed, and not by this handle.
-                || (signal == Signal::KILL && !fate.signalled && self.timeout.is_some_and(|(at, grace)| Instant::now() >= at + grace));
+            let overdue =
+                fate.timed_out || self.has_noted(signals::NOTE_TIMED_OUT) || (missed && signal == Signal::KILL);
             cause = match signal {
-                Signal::SEGV | Signal::BUS if noted(signals::NOTE_STACK_OVERFLOW) => Cause::StackOverflow,
+                Signal::SEGV | Signal::BUS if self.has_noted(signals::NOTE_STACK_OVERFLOW) => Cause::StackOverflow,
                 _ if overdue => Cause::TimedOut,
-                _ if fate.asked && matches!(signal, Signal::TERM | Signal::KILL) => Cause::Stopped,
                 Signal::KILL if !fate.signalled && self.was_killed_for_memory() => Cause::OutOfMemory,
+                _ if fate.asked && matches!(signal, Signal::TERM | Signal::KILL) => Cause::Stopped,
                 _ => cause,
             };
         }

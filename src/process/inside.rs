@@ -89,9 +89,10 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
     let header = slot.header();
     signals::leave_notes_in(&header.notes, &header.stop);
 
-    if let Err((what, error)) = set_up(prepared) {
-        report_failure(prepared.report, &what, &error);
-    }
+    let timers = match set_up(prepared) {
+        Ok(timers) => timers,
+        Err((what, error)) => report_failure(prepared.report, &what, &error),
+    };
     if settings.die_with_parent && !parent.is_mine() {
         // It died before the notice was armed.
         exit_now(CODE_NO_RESULT);
@@ -112,8 +113,8 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
     }
     wait_for_go(inside);
     // The clock of a deadline starts with the closure.
-    if let Some(limit) = settings.timeout {
-        if signals::end_after(limit, settings.grace).is_err() {
+    if let (Some(timers), Some(limit)) = (timers, settings.timeout) {
+        if timers.start(limit, settings.grace).is_err() {
             exit_now(CODE_NO_RESULT);
         }
     }
@@ -130,7 +131,8 @@ fn inside_of_parent() -> Option<&'static Inside> {
 
 type Failure = (String, std::io::Error);
 
-fn set_up(prepared: &Prepared<'_>) -> Result<(), Failure> {
+/// Returns the timers of the deadline, if there is one; they stand still.
+fn set_up(prepared: &Prepared<'_>) -> Result<Option<signals::Timers>, Failure> {
     let Prepared { parent, settings, .. } = *prepared;
     let named = |what: &str| {
         let what = what.to_owned();
@@ -154,7 +156,10 @@ fn set_up(prepared: &Prepared<'_>) -> Result<(), Failure> {
         let own = [lifeline, prepared.file.map(raw), prepared.report.map(raw)];
         settings.close_others(&own).map_err(named("closing all other descriptors"))?;
     }
-    Ok(())
+    match settings.timeout {
+        Some(_) => Ok(Some(signals::Timers::new().map_err(named("the timers of the deadline"))?)),
+        None => Ok(None),
+    }
 }
 
 /// Tells the parent which setting failed, as `errno (4 bytes) + words`, and ends.

@@ -15,7 +15,7 @@ use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -49,6 +49,12 @@ pub(super) struct Plan {
     pub(super) settings: Settings,
     pub(super) ends: Ends,
     pub(super) stderr: Option<StderrTail>,
+}
+
+impl Plan {
+    fn timeout(&self) -> (Option<Duration>, Duration) {
+        (self.settings.timeout, self.settings.grace)
+    }
 }
 
 /// What the fork made: on each side its own. Made once and taken apart at once, so its size is no matter.
@@ -148,8 +154,6 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
                     return Err(SpawnError::from_os("opening a descriptor for the child", error));
                 }
             };
-            // None where the deadline is beyond what the clock can say: then it is none.
-            let timeout = settings.timeout.and_then(|limit| Some((Instant::now().checked_add(limit)?, settings.grace)));
             let child = Child {
                 pid,
                 pidfd: Listed::new(pidfd),
@@ -157,7 +161,7 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
                 file: file.map(Listed::new),
                 generation: crate::sys::generation::current(),
                 born,
-                timeout,
+                deadline: None,
                 oom_kills_before,
                 stderr,
                 ends: Mutex::new(ends),
@@ -248,14 +252,15 @@ where
     F: FnOnce() -> T,
     T: Wire,
 {
+    let (timeout, grace) = plan.timeout();
     // SAFETY: as the caller promises; the child goes into `run`, which never returns.
-    let child = match unsafe { launch(plan, checks, needs_file::<T>()) } {
+    let mut child = match unsafe { launch(plan, checks, needs_file::<T>()) } {
         Err(error) => return Err((error, f)),
         Ok(Forked::Child(inside, file)) => inside::run(inside, file, f),
         Ok(Forked::Parent(child)) => child,
     };
     let dropped = catch_unwind(AssertUnwindSafe(|| moved::hand_over(|| drop(f))));
-    child.release();
+    child.release(timeout, grace);
     if let Err(payload) = dropped {
         // The child has its own copy and runs; the panic is this process's own.
         drop(child);
@@ -278,12 +283,13 @@ where
     F: FnOnce() -> T,
     T: Wire,
 {
+    let (timeout, grace) = plan.timeout();
     // SAFETY: as the caller promises; the child goes into `run`, which never returns.
     match unsafe { launch(plan, checks, needs_file::<T>()) } {
         Err(error) => Err((error, f)),
         Ok(Forked::Child(inside, file)) => inside::run(inside, file, f),
-        Ok(Forked::Parent(child)) => {
-            child.release();
+        Ok(Forked::Parent(mut child)) => {
+            child.release(timeout, grace);
             Ok((JoinHandle::new(child, PhantomData), f))
         }
     }

@@ -79,6 +79,7 @@ impl Settings {
             || self.uid.is_some()
             || self.gid.is_some()
             || !self.plugs.is_empty()
+            || self.timeout.is_some()
             || self.new_process_group
             || self.new_session
             || self.close_other_fds

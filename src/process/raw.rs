@@ -5,6 +5,8 @@
 //! This file opens `unsafe` because what it offers is.
 #![allow(unsafe_code)]
 
+use std::time::Duration;
+
 use super::child::Child;
 use super::error::SpawnError;
 use super::launch::{self, Checks, Forked, Plan};
@@ -51,8 +53,8 @@ pub enum Fork {
 pub unsafe fn fork() -> Result<Fork, SpawnError> {
     // SAFETY: the caller answers for the threads, the shared memory, and where the child goes.
     match unsafe { launch::launch(Plan::default(), Checks::None, false) }? {
-        Forked::Parent(child) => {
-            child.release();
+        Forked::Parent(mut child) => {
+            child.release(None, Duration::ZERO);
             Ok(Fork::Parent(child))
         }
         Forked::Child(..) => Ok(Fork::Child),
