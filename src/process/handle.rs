@@ -133,6 +133,12 @@ impl Joinable {
         })
     }
 
+    /// Whether somebody has got the outcome.
+    pub(super) fn is_taken(&self) -> bool {
+        // Relaxed: who took it has the answer; nothing is read on the strength of this.
+        self.taken.load(Ordering::Relaxed)
+    }
+
     /// The failure of a child that has ended and whose outcome nobody took; None if it succeeded.
     pub(super) fn untaken_failure(&self, exit: Exit) -> Option<JoinError> {
         match self.take(exit) {
