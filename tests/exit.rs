@@ -64,6 +64,10 @@ fn main() {
         a_deadline_starts_with_the_closure,
         a_death_before_the_deadline_that_is_looked_at_after_it,
         a_timeout_of_a_child_that_blocks_signals,
+        kill_tree_in_spite_of_a_vfork,
+        kill_tree_of_a_fork_bomb,
+        kill_tree_spares_its_caller,
+        a_long_scope_holds_nothing_of_the_joined,
     ]);
 }
 
@@ -911,4 +915,93 @@ fn a_timeout_of_a_child_that_blocks_signals() {
     let child = child.unwrap();
     support::until("the kernel has ended it", || child.is_finished());
     assert!(matches!(failure(child), JoinError::TimedOut(_)));
+}
+
+/// Who waits for a vfork cannot be stopped, and never returns while its child is stopped.
+fn kill_tree_in_spite_of_a_vfork() {
+    extern "C" fn pause(_: *mut libc::c_void) -> i32 {
+        loop {
+            // SAFETY: has no preconditions.
+            unsafe { libc::pause() };
+        }
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    let child = spawn(move || -> u64 {
+        let mut stack = vec![0_u128; 4096];
+        std::io::Write::write_all(&mut &writer, b"!").unwrap();
+        // SAFETY: the process on the stack never returns, and neither does this one.
+        unsafe {
+            let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+            libc::clone(pause, stack.as_mut_ptr().add(4096).cast(), flags, std::ptr::null_mut());
+        }
+        endless_sleep()
+    })
+    .unwrap();
+    std::io::Read::read_exact(&mut &reader, &mut [0]).unwrap();
+    let state = format!("/proc/{}/stat", child.id());
+    support::until("it waits for its vfork", || std::fs::read_to_string(&state).unwrap().contains(") D "));
+    child.kill_tree().unwrap();
+    assert_eq!(child.wait().unwrap().cause, Cause::Signal(Signal::KILL));
+    assert_eq!(std::io::read_to_string(reader).unwrap(), "", "all who held the pipe are gone");
+}
+
+fn kill_tree_of_a_fork_bomb() {
+    if !rustix::process::geteuid().is_root() {
+        support::skip("only root can become a user that nobody else is, whose processes are counted alone");
+    }
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let bomb = Builder::new().uid(64_322).rlimit(tine::process::Resource::Nproc, Some(300), Some(300));
+    let bomb = bomb.spawn(move || -> u64 {
+        let mut deep = 0;
+        loop {
+            // SAFETY: one thread, and all of them go on in this loop. They end with the test.
+            if unsafe { libc::fork() } == 0 {
+                deep += 1;
+                if deep == 4 {
+                    let _ = std::io::Write::write_all(&mut &writer, b"!");
+                }
+            }
+        }
+    });
+    let bomb = bomb.unwrap();
+    std::io::Read::read_exact(&mut reader, &mut [0]).unwrap();
+    bomb.kill_tree().unwrap();
+    assert_eq!(bomb.wait().unwrap().cause, Cause::Signal(Signal::KILL));
+    // The end of the pipe comes when the last of them is gone.
+    std::io::read_to_string(reader).unwrap();
+}
+
+/// A parent may join the process group that its child leads.
+fn kill_tree_spares_its_caller() {
+    let status = support::in_child(|| {
+        let bystander = spawn(|| stop().wait()).unwrap();
+        let leader = Builder::new().new_process_group().spawn(|| -> u64 { endless_sleep() }).unwrap();
+        let group = rustix::process::Pid::from_raw(leader.id() as i32);
+        rustix::process::setpgid(None, group).unwrap();
+        leader.kill_tree().unwrap();
+        leader.wait().unwrap();
+        assert!(!bystander.is_finished(), "another child of the caller was taken for a descendant");
+        bystander.request_stop().unwrap();
+        bystander.join().unwrap();
+    });
+    assert_eq!(status.code(), Some(0));
+}
+
+fn a_long_scope_holds_nothing_of_the_joined() {
+    spawn(|| ()).unwrap().join().unwrap();
+    let before = support::descriptors().len();
+    let outcome = scope(|s| {
+        let kept = s.spawn(|| stop().wait()).unwrap();
+        for n in 0..200_u64 {
+            assert_eq!(s.spawn(move || n).unwrap().join().unwrap(), n);
+            assert!(support::descriptors().len() < before + 40, "descriptors of joined children pile up");
+        }
+        assert!(s.spawn(|| -> u64 { panic!("taken") }).unwrap().join().is_err());
+        s.spawn(|| -> u64 { panic!("left") }).unwrap();
+        for n in 0..200_u64 {
+            s.spawn(move || n).unwrap().join().unwrap();
+        }
+        kept.request_stop().unwrap();
+    });
+    assert!(matches!(outcome, Err(JoinError::Panicked(p)) if p.message == "left"));
 }
