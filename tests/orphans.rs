@@ -17,6 +17,7 @@ fn main() {
         a_child_may_outlive_its_parent_if_told_so,
         descriptors_closed_and_lifeline_kept,
         a_lifeline_is_no_standard_stream,
+        children_in_another_pid_namespace,
     ]);
 }
 
@@ -210,4 +211,34 @@ fn a_lifeline_is_no_standard_stream() {
         child.join().unwrap();
     });
     assert_eq!(status.code(), Some(0));
+}
+
+/// There a child sees no parent: its parent's number is 0.
+fn children_in_another_pid_namespace() {
+    let status = support::in_child(|| {
+        // SAFETY: changes only where future children are numbered.
+        if unsafe { libc::unshare(libc::CLONE_NEWPID) } != 0 {
+            std::process::exit(77);
+        }
+        // The first is the init of the namespace.
+        let init = spawn(|| tine::process::stop().wait()).unwrap();
+        let seen = spawn(|| {
+            let parent = tine::process::parent().unwrap();
+            (std::process::id(), parent.is_alive(), parent.wait_timeout(Duration::ZERO).is_err())
+        });
+        assert_eq!(seen.unwrap().join().unwrap(), (2, true, true));
+        init.request_stop().unwrap();
+        init.join().unwrap();
+    });
+    match status.code() {
+        Some(77) => support::skip("no pid namespace can be made here"),
+        code => assert_eq!(code, Some(0)),
+    }
+    // They die with their parent all the same.
+    killed_with(2, |writer| {
+        // SAFETY: as above.
+        unsafe { libc::unshare(libc::CLONE_NEWPID) };
+        spawn(stays(&writer)).unwrap().detach();
+        spawn(stays(&writer)).unwrap().detach();
+    });
 }

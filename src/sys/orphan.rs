@@ -53,9 +53,10 @@ impl Parent {
         Ok(Parent { pid, on_main_thread })
     }
 
-    /// Whether this process is still the child of that parent.
+    /// Whether this process is still the child of that parent. In another pid namespace than the parent's nobody
+    /// can tell, and it is taken for granted.
     pub(crate) fn is_mine(&self) -> bool {
-        rustix::process::getppid() == Some(self.pid)
+        is_parent(self.pid).unwrap_or(true)
     }
 
     /// In the child: from here on it dies with its parent. Returns the descriptor that must stay open for
@@ -85,6 +86,12 @@ impl Parent {
         }
         Ok(Some(own))
     }
+}
+
+/// Whether `pid` is the parent of this process. None where that is in an outer pid namespace, whose numbers are not
+/// seen here: the program had `unshare`d before it forked.
+pub(crate) fn is_parent(pid: Pid) -> Option<bool> {
+    rustix::process::getppid().map(|parent| parent == pid)
 }
 
 /// `fcntl(2)`: which signal to send when I/O becomes possible.
