@@ -70,6 +70,7 @@ impl Drop for NeverReturn {
 pub(super) struct Prepared<'a> {
     pub(super) slot: Slot,
     pub(super) parent: orphan::Parent,
+    pub(super) parent_name: Option<String>,
     pub(super) epolls: &'a [RawFd],
     pub(super) settings: &'a Settings,
     pub(super) file: Option<&'a OwnedFd>,
@@ -101,7 +102,7 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
         slot,
         parent,
         name: settings.name.clone(),
-        parent_name: inside_of_parent().and_then(|p| p.name.clone()),
+        parent_name: prepared.parent_name.clone(),
         careful: prepared.careful,
         generation: generation::current(),
     }));
@@ -121,12 +122,6 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
     signals::unblock_all();
     std::mem::forget(bomb);
     inside
-}
-
-/// The record that the parent had of itself, if it was a child too; copied here by the fork.
-fn inside_of_parent() -> Option<&'static Inside> {
-    // SAFETY: null or a leaked record, copied with the rest of the memory.
-    unsafe { INSIDE.load(Ordering::Acquire).as_ref() }
 }
 
 type Failure = (String, std::io::Error);

@@ -117,6 +117,7 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
     let prepared = Prepared {
         slot,
         parent,
+        parent_name: inside::inside().and_then(|me| me.name.clone()),
         epolls: &found.epolls,
         settings: &settings,
         careful: !others.is_empty(),
