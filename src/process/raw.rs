@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::child::Child;
 use super::error::SpawnError;
+use super::hooks;
 use super::launch::{self, Checks, Forked, Plan};
 
 /// Which side of a fork this is.
@@ -57,6 +58,10 @@ pub unsafe fn fork() -> Result<Fork, SpawnError> {
             child.release(None, Duration::ZERO);
             Ok(Fork::Parent(child))
         }
-        Forked::Child(..) => Ok(Fork::Child),
+        Forked::Child(inside, _) => {
+            hooks::run();
+            inside.slot.enter();
+            Ok(Fork::Child)
+        }
     }
 }
