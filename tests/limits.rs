@@ -21,6 +21,7 @@ fn main() {
         an_error_of_the_system_is_not_taken_for_another_owner,
         a_spawn_that_fails_after_the_fork_leaves_no_child,
         no_timers,
+        a_spawn_waits_for_no_lock_while_it_holds_one,
     ]);
 }
 
@@ -261,4 +262,33 @@ fn no_timers() {
     assert_eq!(source.raw_os_error(), Some(libc::EAGAIN));
     assert_eq!(before, support::descriptors());
     assert!(support::children().is_empty());
+}
+
+/// A thread that holds the lock of stdout drops a handle; another, which spawns, wants stdout. Neither may hold what
+/// the other needs.
+fn a_spawn_waits_for_no_lock_while_it_holds_one() {
+    let child = spawn(|| tine::process::stop().wait()).unwrap();
+    child.request_stop().unwrap();
+    let main = std::process::id();
+    let (locked, is_locked) = std::sync::mpsc::channel();
+    std::thread::scope(|s| {
+        s.spawn(move || {
+            let stdout = std::io::stdout().lock();
+            locked.send(()).unwrap();
+            let wchan = format!("/proc/self/task/{main}/wchan");
+            support::until("the other thread waits for stdout", || {
+                std::fs::read_to_string(&wchan).is_ok_and(|w| w.contains("futex"))
+            });
+            drop(child);
+            drop(stdout);
+        });
+        is_locked.recv().unwrap();
+        // SAFETY: the closure only ends the process.
+        let child = unsafe { tine::process::spawn_unchecked(|| end_with(3)) };
+        assert_eq!(child.unwrap().wait().unwrap().status.code(), Some(3));
+    });
+    support::until("all are reaped", || {
+        spawn(|| ()).unwrap().join().unwrap();
+        support::children().is_empty()
+    });
 }

@@ -28,7 +28,7 @@ use super::inside::{self, Inside, Prepared};
 use super::options::Settings;
 use super::slot::{BODY, Slot, go, hold_table, monotonic_nanos};
 use super::stdio::{Ends, StderrTail, above_standard};
-use super::{handles, hooks, moved, oom};
+use super::{handles, hooks, moved, oom, panic};
 use crate::sys::fork::Side;
 use crate::sys::{foreign, fork, loan, orphan, threads};
 use crate::wire::Wire;
@@ -125,9 +125,11 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
         report: report.as_ref().map(|(_, writer)| writer),
     };
 
+    // Else both sides hold the same bytes, and they appear twice.
+    fork::flush();
     // Held across the fork, in this order, so that another thread's use of them cannot leave the child with a
     // lock that nobody will ever open.
-    let held = (hooks::hold(), hold_orphans(), hold_table(), handles::hold());
+    let held = (hooks::hold(), panic::hold(), hold_orphans(), hold_table(), handles::hold());
     let born = monotonic_nanos();
     // SAFETY: as the caller promises; the checks above cover what they name.
     let forked = unsafe { fork::fork_with_signals_blocked() };
