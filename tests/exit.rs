@@ -68,6 +68,7 @@ fn main() {
         kill_tree_of_a_fork_bomb,
         kill_tree_spares_its_caller,
         a_long_scope_holds_nothing_of_the_joined,
+        a_foreign_forks_stack_overflow_is_not_the_childs,
     ]);
 }
 
@@ -1004,4 +1005,17 @@ fn a_long_scope_holds_nothing_of_the_joined() {
         kept.request_stop().unwrap();
     });
     assert!(matches!(outcome, Err(JoinError::Panicked(p)) if p.message == "left"));
+}
+
+fn a_foreign_forks_stack_overflow_is_not_the_childs() {
+    let error = failure(
+        spawn(|| -> u64 {
+            let status = support::in_child(|| assert_eq!(endless(0), 0));
+            assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGSEGV));
+            // SAFETY: none. It faults, which is the point.
+            unsafe { std::ptr::without_provenance::<u64>(16).read_volatile() }
+        })
+        .unwrap(),
+    );
+    assert_eq!(error.exit().unwrap().cause, Cause::Signal(Signal::SEGV));
 }

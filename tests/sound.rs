@@ -39,6 +39,7 @@ fn main() {
         an_epoll_beside_an_io_uring_is_replaced,
         a_borrowed_descriptor_of_a_handle_is_never_another_file,
         a_captured_handle_closes_only_its_own,
+        forks_are_seen_where_pages_cannot_be_wiped,
     ]);
 }
 
@@ -453,4 +454,19 @@ fn a_captured_handle_closes_only_its_own() {
         spawn(|| ()).unwrap().join().unwrap();
         support::children().is_empty()
     });
+}
+
+fn forks_are_seen_where_pages_cannot_be_wiped() {
+    // Before the library has looked for the first time.
+    refuse_call(libc::SYS_madvise, Some((2, libc::MADV_WIPEONFORK as u32)), libc::EINVAL);
+    let child = spawn(|| stop().wait()).unwrap();
+    assert!(spawn(|| child.kill().is_err()).unwrap().join().unwrap());
+    let status = support::in_child(|| {
+        assert!(child.kill().is_err());
+        assert_eq!(spawn(|| child.kill().is_err()).unwrap().join().ok(), Some(true));
+    });
+    assert_eq!(status.code(), Some(0));
+    assert!(!child.is_finished());
+    child.request_stop().unwrap();
+    child.join().unwrap();
 }

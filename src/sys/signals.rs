@@ -10,9 +10,10 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::generation;
 use super::map::{Map, Sharing};
 
 /// All signals of the calling thread are blocked while this lives; dropping it restores the mask.
@@ -108,16 +109,23 @@ static NOTES: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 /// The word that asks this process to stop; null where nobody asks.
 static STOP: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 
-/// Names the words that the handlers write. They are in memory that is never unmapped.
+/// The process that [`NOTES`] and [`STOP`] are of. Who was forked from it by other means has copies of the handlers,
+/// and must not write there: the words may be another child's by then.
+static NOTED_BY: AtomicU64 = AtomicU64::new(0);
+
+/// Names the words that the handlers of this process write. They are in memory that is never unmapped.
 pub(crate) fn leave_notes_in(notes: &'static AtomicU32, stop: &'static AtomicU32) {
-    // Relaxed: written before the handlers are installed, and read on the same thread or by its signals.
+    // Relaxed: written before the handlers are installed and other threads started; read on the same thread, or by
+    // handlers of this process.
+    NOTED_BY.store(generation::current(), Ordering::Relaxed);
     NOTES.store(ptr::from_ref(notes).cast_mut(), Ordering::Relaxed);
     STOP.store(ptr::from_ref(stop).cast_mut(), Ordering::Relaxed);
 }
 
 fn note(bit: u32) {
+    // Relaxed: see `leave_notes_in`.
     let notes = NOTES.load(Ordering::Relaxed);
-    if !notes.is_null() {
+    if !notes.is_null() && NOTED_BY.load(Ordering::Relaxed) == generation::current() {
         // SAFETY: NOTES points to a word that is never unmapped. Relaxed: the parent reads it after the death
         // of this process, which orders everything.
         unsafe { (*notes).fetch_or(bit, Ordering::Relaxed) };
@@ -248,9 +256,9 @@ impl Timers {
 
 extern "C" fn on_deadline(_: i32, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
     note(NOTE_TIMED_OUT);
-    // Relaxed: written once, before the handlers are installed.
+    // Relaxed: see `leave_notes_in`.
     let stop = STOP.load(Ordering::Relaxed);
-    if !stop.is_null() {
+    if !stop.is_null() && NOTED_BY.load(Ordering::Relaxed) == generation::current() {
         // SAFETY: STOP points to a word that is never unmapped.
         let stop = unsafe { &*stop };
         // Release: pairs with the Acquire in `Stop::is_requested`.
