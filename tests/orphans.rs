@@ -1,9 +1,12 @@
 //! Children die with their parent: whenever it dies, whichever thread forked, whoever they have become.
+#[path = "support/refuse.rs"]
+mod refuse;
 mod support;
 
 use std::io::{Read, Write};
 use std::time::Duration;
 
+use refuse::refuse_call;
 use rustix::process::{Pid, Signal};
 use tine::{Builder, spawn};
 
@@ -18,6 +21,7 @@ fn main() {
         descriptors_closed_and_lifeline_kept,
         a_lifeline_is_no_standard_stream,
         children_in_another_pid_namespace,
+        a_lifeline_that_cannot_be_had_fails_the_spawn,
     ]);
 }
 
@@ -241,4 +245,24 @@ fn children_in_another_pid_namespace() {
         spawn(stays(&writer)).unwrap().detach();
         spawn(stays(&writer)).unwrap().detach();
     });
+}
+
+fn a_lifeline_that_cannot_be_had_fails_the_spawn() {
+    let status = support::in_child(|| {
+        refuse_call(libc::SYS_openat, None, libc::ENOENT);
+        let forked = std::thread::spawn(|| {
+            // SAFETY: the main thread only waits for this one, and holds nothing.
+            let refused = unsafe { tine::process::spawn_unchecked(|| ()) };
+            let Err(tine::process::SpawnError::Setup { what, source }) = refused else { panic!("{refused:?}") };
+            assert!(what.contains("parent's death"), "{what}");
+            assert_eq!(source.kind(), std::io::ErrorKind::NotFound);
+            // Who may outlive its parent needs none.
+            // SAFETY: as above.
+            let child = unsafe { Builder::new().die_with_parent(false).spawn_unchecked(|| 5_u64) };
+            assert_eq!(child.unwrap().join().unwrap(), 5);
+        });
+        forked.join().unwrap();
+        assert!(support::children().is_empty());
+    });
+    assert_eq!(status.code(), Some(0));
 }

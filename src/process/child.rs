@@ -146,9 +146,12 @@ impl Child {
         self.wait_until(Instant::now().checked_add(limit))
     }
 
-    /// Whether the child has ended. Once true it stays true; false may be stale by the time you look.
+    /// Whether the child has ended. Once true it stays true; false may be stale by the time you look. In a process
+    /// that only inherited the handle it is true: there is nobody to wait for.
     pub fn is_finished(&self) -> bool {
-        self.fate().exit.is_some() || has_ended(self.pidfd.as_fd(), Some(Duration::ZERO)).unwrap_or(true)
+        self.mine().is_err()
+            || self.fate().exit.is_some()
+            || has_ended(self.pidfd.as_fd(), Some(Duration::ZERO)).unwrap_or(true)
     }
 
     pub(super) fn wait_until(&self, deadline: Option<Instant>) -> io::Result<Option<Exit>> {
@@ -437,7 +440,7 @@ fn reap(pidfd: BorrowedFd<'_>) -> io::Result<Option<(Option<i32>, Usage)>> {
 /// Tells a child that waits to begin.
 pub(super) fn say(slot: Slot, word: u32) {
     // Release: pairs with the Acquire in the child's wait: what the parent did before is done.
-    if slot.header().go.swap(word, Ordering::AcqRel) == go::ASLEEP {
+    if slot.header().go.swap(word, Ordering::Release) == go::ASLEEP {
         let _ = futex::wake(&slot.header().go, futex::Flags::empty(), 1);
     }
 }

@@ -107,11 +107,11 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
         true => Some(result_file().map_err(os("making a file for the result"))?),
         false => None,
     };
-    let report = match settings.can_fail() {
+    let parent = orphan::Parent::here().map_err(os("making a lifeline"))?;
+    let report = match settings.can_fail() || (settings.die_with_parent && parent.needs_lifeline()) {
         true => Some(report_pipe().map_err(os("making a pipe for the settings"))?),
         false => None,
     };
-    let parent = orphan::Parent::here().map_err(os("making a lifeline"))?;
     let slot = Slot::take().map_err(os("making shared memory for the result"))?;
     let oom_kills_before = oom::kills();
     let prepared = Prepared {
