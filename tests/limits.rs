@@ -242,10 +242,19 @@ fn a_spawn_that_fails_after_the_fork_leaves_no_child() {
             refuse_call(call, None, libc::ENOMEM);
             // A setting, so that the parent waits to hear of it.
             let Err(SpawnError::Limit(_)) = Builder::new().umask(0o22).spawn(|| ()) else { panic!("accepted") };
-            support::until("it is reaped by a later spawn", || {
-                drop(spawn(|| ()));
-                support::children().is_empty()
-            });
+            let left = support::children();
+            for child in &left {
+                let stat = format!("/proc/{}/stat", child.as_raw_nonzero());
+                let ended = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+                support::until("it has ended without having begun", ended);
+            }
+            drop(spawn(|| ()));
+            assert!(
+                support::children().iter().all(|child| !left.contains(child)),
+                "it was not reaped by a later spawn"
+            );
+            let nobody = rustix::process::WaitOptions::empty();
+            while rustix::process::wait(nobody).is_ok() {}
         });
         assert_eq!(status.code(), Some(0), "{call}");
     }

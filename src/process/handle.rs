@@ -22,6 +22,9 @@ use crate::wire::{DecodeError, Decoder, EncodeError, Wire};
 ///
 /// It dereferences to its [`Child`], for signals, waiting without the result, and the pidfd.
 ///
+/// A child ends when its closure has, and its stdout was flushed: a thread of it that holds stdout locked for ever
+/// keeps it from ending.
+///
 /// # Dropping
 ///
 /// Dropping a handle kills nothing and waits for nothing: the child goes on, and is reaped by a later spawn or
