@@ -569,12 +569,12 @@ fn a_spawn_in_the_middle_of_a_print() {
     impl std::fmt::Display for Sum {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             // This thread holds the lock of stdout, and has written half a line.
-            let child = spawn(|| {
-                print!("child ");
-                6_u64 * 7
-            });
-            write!(f, "{}", child.unwrap().join().unwrap())
+            write!(f, "{}", spawn(prints).unwrap().join().unwrap())
         }
+    }
+    fn prints() -> u64 {
+        print!("child ");
+        42
     }
     let output = support::output_of(|| {
         let held = std::io::stdout().lock();

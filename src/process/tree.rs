@@ -54,10 +54,11 @@ pub(super) fn kill(root: BorrowedFd<'_>, pid: Pid) -> io::Result<()> {
         let now = Instant::now();
         if held.len() > known {
             found_at = now;
-        } else if rest == Rest::Still {
-            break;
-        } else if (rest == Rest::Deep || refused.is_some()) && now - found_at >= PATIENCE {
-            break;
+        } else {
+            let is_hopeless = rest == Rest::Deep || refused.is_some();
+            if rest == Rest::Still || (is_hopeless && now - found_at >= PATIENCE) {
+                break;
+            }
         }
         if now - start >= LIMIT {
             let why = "descendants are made faster than they can be stopped; those that were found are killed";
