@@ -5,10 +5,11 @@
 use std::io::{self, BufRead, BufReader, Write, pipe};
 
 use tine::memory::{Advice, Page, Private, fork_cost};
+use tine::process::spawn_with;
 
 const PAGES: usize = 32;
 
-fn main() -> io::Result<()> {
+fn main() -> Result<(), tine::Error> {
     let size = rustix::param::page_size();
     let mut region = Private::<[u8]>::zeroed(PAGES * size)?;
     // Huge pages would be drawn as 512 at a time.
@@ -24,8 +25,8 @@ fn main() -> io::Result<()> {
 
     // Two pipes to take turns by: "go on", and what the child sees then.
     let (orders, mut go_on) = pipe()?;
-    let (answers, mut tell) = pipe()?;
-    let child = fork(|| {
+    let (answers, tell) = pipe()?;
+    let child = spawn_with((orders, tell), |(orders, mut tell)| -> io::Result<()> {
         let mut orders = BufReader::new(orders).lines();
         tell.write_all(line(&region)?.as_bytes())?;
         let _ = orders.next();
@@ -57,7 +58,7 @@ fn main() -> io::Result<()> {
     row("parent", &line(&region)?);
 
     go_on.write_all(b"\n")?;
-    child.join()?;
+    child.join()??;
     draw("The child has ended. Only the page of zeroes is still shared, with everybody.");
     row("parent", &line(&region)?);
     Ok(())
@@ -80,32 +81,4 @@ fn line(region: &Private<[u8]>) -> io::Result<String> {
         _ => '~',
     });
     Ok(signs.chain(['\n']).collect())
-}
-
-/// A child that runs `f`. In a program, use `tine::process::spawn`, which is safe; this is the floor below it.
-fn fork(f: impl FnOnce() -> io::Result<()>) -> io::Result<Child> {
-    // SAFETY: this program has one thread, so the child may use everything that the parent could; and it never comes
-    // back from here, also if `f` panics.
-    match unsafe { libc::fork() } {
-        -1 => Err(io::Error::last_os_error()),
-        0 => {
-            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
-            // SAFETY: ends the child, without the parent's destructors.
-            unsafe { libc::_exit(i32::from(!matches!(ended, Ok(Ok(()))))) }
-        }
-        pid => Ok(Child(pid)),
-    }
-}
-
-struct Child(i32);
-
-impl Child {
-    fn join(self) -> io::Result<()> {
-        let pid = rustix::process::Pid::from_raw(self.0);
-        let ended = rustix::process::waitpid(pid, rustix::process::WaitOptions::empty())?;
-        match ended.and_then(|(_, status)| status.exit_status()) {
-            Some(0) => Ok(()),
-            _ => Err(io::Error::other("the child failed")),
-        }
-    }
 }

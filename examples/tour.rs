@@ -28,6 +28,9 @@ fn main() -> Result<()> {
             _ => path = argument.into(),
         }
     }
+    if !path.is_dir() {
+        return Err(format!("{} is not a directory", path.display()).into());
+    }
     squares_and_cubes()?;
     a_list_that_the_parent_never_sees()?;
     one_result_three_ways()?;
@@ -89,10 +92,10 @@ fn one_result_three_ways() -> Result<()> {
     child.join()??;
     fact(received == expected, "as messages through a pipe, one by one")?;
 
-    let shared = SharedSlice::<u64>::zeroed(numbers.len())?;
+    let shared = SharedSlice::<u64>::with_memfd(numbers.len())?;
     spawn(|| numbers.iter().enumerate().for_each(|(i, n)| _ = shared.set(i, n * n)))?.join()?;
     fact(shared.to_vec() == expected, "in memory that both processes share")?;
-    let frozen: Frozen<u64> = shared.freeze().or_else(|refused| Frozen::from_slice(&refused.into_slice()?.to_vec()))?;
+    let frozen: Frozen<u64> = shared.freeze()?;
     fact(frozen[..] == expected, "which, once frozen, nobody can change any more")
 }
 
@@ -231,7 +234,7 @@ fn show_progress(at_work: &[Worker], board: &Board, files: usize) {
 fn report_loss(number: u32, error: &JoinError, files: &[PathBuf], board: &Board) {
     let lost: Vec<_> = (0..files.len()).filter(|&i| board.taken_by[i].load(Ordering::Relaxed) == number).collect();
     println!("  worker {number} is lost: {error}");
-    println!("  its share of {} files is not counted:", lost.len());
+    println!("  its share is not counted: {} file(s)", lost.len());
     for &index in lost.iter().take(5) {
         println!("    {}", files[index].display());
     }
@@ -244,9 +247,6 @@ fn report_loss(number: u32, error: &JoinError, files: &[PathBuf], board: &Board)
 fn files_under(path: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut directories = vec![path.to_owned()];
-    if !path.is_dir() {
-        return Err(format!("{} is not a directory", path.display()).into());
-    }
     while let Some(directory) = directories.pop() {
         // A directory that cannot be read costs itself.
         let Ok(entries) = std::fs::read_dir(&directory) else { continue };

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io;
 
-use crate::memory::{HiddenError, MemfdError, OutOfRange};
-use crate::pipe::{RecvFdsError, RecvFrameError, SendFdsError, SendFrameError};
+use crate::memory::{FreezeError, FreezeReason, HiddenError, MemfdError, OutOfRange};
+use crate::pipe::{AdoptError, RecvFdsError, RecvFrameError, SendFdsError, SendFrameError};
 use crate::process::{JoinError, SpawnError};
 use crate::wire::{DecodeError, EncodeError};
 
@@ -13,14 +13,13 @@ use crate::wire::{DecodeError, EncodeError};
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// fn sum() -> Result<u64, tine::Error> {
 ///     let left = tine::spawn(|| (1..=50_u64).sum::<u64>())?;
 ///     let right = tine::spawn(|| (51..=100_u64).sum::<u64>())?;
 ///     Ok(left.join()? + right.join()?)
 /// }
 /// ```
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// A child could not be made.
@@ -41,6 +40,10 @@ pub enum Error {
     RecvFds(RecvFdsError),
     /// A memory file was refused.
     Memfd(MemfdError),
+    /// A shared slice was not frozen. (The slice itself is with [`FreezeError`], and was dropped with it.)
+    Freeze(FreezeReason),
+    /// A descriptor is of the wrong kind.
+    Adopt(AdoptError),
     /// Hidden memory was used in a process that does not have it.
     Hidden(HiddenError),
     /// A range reaches beyond a region.
@@ -61,6 +64,16 @@ macro_rules! sources {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 match self {
                     $(Error::$variant(error) => error.fmt(f),)*
+                }
+            }
+        }
+
+        impl fmt::Debug for Error {
+            /// What Display says, since this is what `main` and `unwrap` print; the fields with `{:#?}`.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Error::$variant(error) if f.alternate() => f.debug_tuple(stringify!($variant)).field(error).finish(),)*
+                    _ => fmt::Display::fmt(self, f),
                 }
             }
         }
@@ -94,9 +107,17 @@ sources! {
     SendFds(SendFdsError),
     RecvFds(RecvFdsError),
     Memfd(MemfdError),
+    Freeze(FreezeReason),
+    Adopt(AdoptError),
     Hidden(HiddenError),
     OutOfRange(OutOfRange),
     Io(io::Error),
+}
+
+impl<T> From<FreezeError<T>> for Error {
+    fn from(error: FreezeError<T>) -> Error {
+        Error::Freeze(error.into_reason())
+    }
 }
 
 static_assertions::assert_impl_all!(Error: Send, Sync, std::error::Error);

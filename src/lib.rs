@@ -1,7 +1,7 @@
 //! Processes that feel like threads: safe, checked `fork` for Rust on Linux, with typed results, copy-on-write
 //! memory, shared memory and pipes.
 //!
-//! ```no_run
+//! ```
 //! fn main() -> Result<(), tine::Error> {
 //!     let primes = vec![2_u64, 3, 5, 7, 11];
 //!     // The child inherits everything that the closure uses, of any type, by copy-on-write.
@@ -24,7 +24,7 @@
 //! | 2 | [`process`] | process | [`spawn`], [`scope`], [`Builder`], handles, death certificates |
 //! | 1 | [`memory`] | pages | private, shared, frozen and hidden memory; snapshots; what a fork costs |
 //! | 1 | [`pipe`] | byte stream | pipes, messages that never tear, descriptors that travel |
-//! | 1 | [`wire`] | what may cross | `Plain`, `Share`, `Wire`, `Pass`, and the macros that check them |
+//! | 1 | [`mod@wire`] | what may cross | `Plain`, `Share`, `Wire`, `Pass`, and the macros that check them |
 //! | 0 | `sys` | raw calls | the one `mmap`, the fork, the checks; private |
 //!
 //! # What it does for you

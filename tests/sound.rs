@@ -159,7 +159,7 @@ fn a_bare_fork_kills_a_tokio_parent() {
 
 fn a_tokio_parent_lives() {
     let status = tokio_parent(|child| {
-        spawn(|| child()).unwrap().detach();
+        spawn(child).unwrap().detach();
     });
     assert_eq!(status.code(), Some(0), "{status:?}");
 }

@@ -25,18 +25,17 @@ use crate::wire::Plain;
 /// let squares = SharedSlice::<u64>::zeroed(1000)?;
 /// let chunks = squares.fill_chunks(64)?;
 ///
-/// // In as many processes as you like; here two threads stand for them.
-/// std::thread::scope(|s| {
-///     for _ in 0..2 {
-///         s.spawn(|| {
-///             chunks.run(|range, values| {
-///                 for (i, value) in range.zip(values) {
-///                     *value = (i * i) as u64;
-///                 }
-///             })
-///         });
-///     }
-/// });
+/// let fill = || {
+///     chunks.run(|range, values| {
+///         for (i, value) in range.zip(values) {
+///             *value = (i * i) as u64;
+///         }
+///     })
+/// };
+/// // In as many processes as you like, the parent among them.
+/// let child = tine::spawn(fill)?;
+/// let here = fill()?;
+/// assert_eq!(here + child.join()??, chunks.len());
 ///
 /// assert!(chunks.is_complete());
 /// assert_eq!(squares.get(999), Some(998001));

@@ -32,8 +32,8 @@ pub struct ForkCost {
     pub hidden_bytes: u64,
     /// The size of this process's page tables, in bytes. The child's will be at most as large.
     pub page_table_bytes: u64,
-    /// About how long the fork will take: within a factor of two on the AMD EPYC machine where the prices were measured
-    /// (1 GiB in pages of 4 KiB: 11 ms are told, 6 to 19 ms were seen).
+    /// About how long the fork will take: within a factor of two or three for pages of 4 KiB on the AMD EPYC machine where
+    /// the prices were measured (1 GiB: 11 ms are told, 6 to 19 ms were seen), cruder for huge pages and elsewhere.
     pub time: Duration,
 }
 

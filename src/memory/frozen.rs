@@ -55,7 +55,7 @@ unsafe impl<T: Send + Sync> Sync for Frozen<T> {}
 
 static_assertions::assert_impl_all!(Frozen<u64>: Send, Sync);
 
-impl<T: Plain> Frozen<T> {
+impl<T> Frozen<T> {
     /// `n` values, written by `fill` into memory of all zero bytes, then sealed.
     ///
     /// While `fill` runs it has the memory for itself: a fork in it is refused, because the child would have it too.
@@ -68,7 +68,10 @@ impl<T: Plain> Frozen<T> {
     /// # Panics
     ///
     /// If `fill` does; nothing leaks.
-    pub fn build(n: usize, fill: impl FnOnce(&mut [T])) -> io::Result<Frozen<T>> {
+    pub fn build(n: usize, fill: impl FnOnce(&mut [T])) -> io::Result<Frozen<T>>
+    where
+        T: Plain,
+    {
         const { assert_page_aligned::<T>() };
         let memfd = Memfd::new(bytes_of::<T>(n)?)?;
         let map = memfd.map(Access::ReadWrite)?;
@@ -88,10 +91,15 @@ impl<T: Plain> Frozen<T> {
     /// # Errors
     ///
     /// As for [`Memfd::new`].
-    pub fn from_slice(values: &[T]) -> io::Result<Frozen<T>> {
+    pub fn from_slice(values: &[T]) -> io::Result<Frozen<T>>
+    where
+        T: Plain,
+    {
         Frozen::build(values.len(), |buffer| buffer.copy_from_slice(values))
     }
+}
 
+impl<T: Plain> Frozen<T> {
     /// The values in a memfd that another process sealed.
     ///
     /// # Errors
@@ -188,6 +196,20 @@ impl fmt::Display for FreezeReason {
     }
 }
 
+impl std::error::Error for FreezeReason {}
+
+impl From<FreezeReason> for io::Error {
+    /// The error of the system, or [`ResourceBusy`](io::ErrorKind::ResourceBusy) where somebody else has the memory, or
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput).
+    fn from(reason: FreezeReason) -> io::Error {
+        match reason {
+            FreezeReason::Io(error) => error,
+            FreezeReason::NotMemfd => io::Error::new(io::ErrorKind::InvalidInput, reason),
+            _ => io::Error::new(io::ErrorKind::ResourceBusy, reason),
+        }
+    }
+}
+
 /// A [`SharedSlice`] was not frozen. It is still there.
 pub struct FreezeError<T> {
     slice: Option<Unfrozen<T>>,
@@ -213,6 +235,11 @@ impl<T> FreezeError<T> {
     /// Why.
     pub fn reason(&self) -> &FreezeReason {
         &self.reason
+    }
+
+    /// Why; the slice is dropped.
+    pub fn into_reason(self) -> FreezeReason {
+        self.reason
     }
 }
 
@@ -246,6 +273,15 @@ impl<T> fmt::Display for FreezeError<T> {
 }
 
 impl<T> std::error::Error for FreezeError<T> {}
+
+impl<T> From<FreezeError<T>> for io::Error {
+    fn from(error: FreezeError<T>) -> io::Error {
+        error.reason.into()
+    }
+}
+
+/// The child reads the same memory.
+impl<T: Plain> crate::wire::Pass for Frozen<T> {}
 
 #[cfg(test)]
 mod tests {

@@ -389,3 +389,5 @@ impl fmt::Debug for Memfd {
         f.debug_struct("Memfd").field("fd", &self.fd).field("len", &self.len).field("seals", &self.seals()).finish()
     }
 }
+
+impl crate::wire::Pass for Memfd {}

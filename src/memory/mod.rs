@@ -81,6 +81,9 @@ pub struct OutOfRange {
 
 impl fmt::Display for OutOfRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.end < self.start {
+            return write!(f, "the range {}..{} ends before it starts", self.start, self.end);
+        }
         write!(f, "elements {}..{} were asked for, but the region has {}", self.start, self.end, self.len)
     }
 }

@@ -20,7 +20,7 @@ use crate::wire::Share;
 
 /// A value that this process and its children use in place: the `Arc` of processes.
 ///
-/// It derefs to `&T`, and `T` is something that works under several hands: atomics, the locks of this library, arrays
+/// It derefs to `&T`, and `T` is something that works under several hands: atomics, arrays
 /// and structs of them. Cloning shares the value, and so does a fork: the handle that a child inherits leads to the
 /// same memory, at the same address. When the last handle of a process goes, the memory is unmapped there; when the
 /// last process has unmapped it or ended, it is freed. Nothing is dropped: `T` may not need it.
@@ -29,10 +29,10 @@ use crate::wire::Share;
 /// use std::sync::atomic::{AtomicU64, Ordering};
 /// use tine::memory::Shared;
 ///
-/// # fn main() -> std::io::Result<()> {
+/// # fn main() -> Result<(), tine::Error> {
 /// let hits = Shared::new(AtomicU64::new(0))?;
-/// let mine = hits.clone();
-/// std::thread::spawn(move || mine.fetch_add(1, Ordering::Relaxed)).join().unwrap(); // or a process
+/// let child = tine::spawn(|| hits.fetch_add(1, Ordering::Relaxed))?;
+/// assert_eq!(child.join()?, 0);
 /// assert_eq!(hits.load(Ordering::Relaxed), 1);
 /// # Ok(())
 /// # }
@@ -48,8 +48,8 @@ use crate::wire::Share;
 ///
 /// # When a process dies
 ///
-/// The memory stays as the dead process left it: an operation of several steps may be half done. The
-/// locks of this library notice; plain atomics are for single steps.
+/// The memory stays as the dead process left it: an operation of several steps may be half done:
+/// atomics are for single steps.
 #[doc(alias = "MAP_SHARED")]
 pub struct Shared<T: ?Sized> {
     ptr: NonNull<T>,
@@ -202,3 +202,6 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Shared<T> {
         f.debug_tuple("Shared").field(&&**self).finish()
     }
 }
+
+/// The child shares the memory.
+impl<T: ?Sized + crate::wire::Share> crate::wire::Pass for Shared<T> {}

@@ -109,7 +109,8 @@ impl<T: Plain> View<T> {
         Ok(unsafe { Cells::new(self.ptr.add(range.start), range.len()) }.to_vec())
     }
 
-    /// The values, each as it is when the iterator comes to it.
+    /// The values, each as it is when the iterator comes to it. For many values [`copy_to`](Self::copy_to) into a
+    /// buffer is faster: it copies in larger units than a value.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = T> + ExactSizeIterator + '_ {
         (0..self.len).map(|index| self.get(index).expect("the index is below the length, which never changes"))
     }
@@ -189,7 +190,7 @@ pub struct SharedSlice<T> {
     view: View<T>,
 }
 
-impl<T: Plain> SharedSlice<T> {
+impl<T> SharedSlice<T> {
     /// `n` values of all zero bytes. No page is present until it is touched.
     ///
     /// The memory has no descriptor, so it reaches those who are forked from here on;
@@ -199,7 +200,10 @@ impl<T: Plain> SharedSlice<T> {
     ///
     /// A size beyond the address space, and what
     /// [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html) says.
-    pub fn zeroed(n: usize) -> io::Result<SharedSlice<T>> {
+    pub fn zeroed(n: usize) -> io::Result<SharedSlice<T>>
+    where
+        T: Plain,
+    {
         let map = Map::anonymous(bytes_of::<T>(n)?, Sharing::Shared, false)?;
         Ok(SharedSlice::over(map, None, n))
     }
@@ -209,7 +213,10 @@ impl<T: Plain> SharedSlice<T> {
     /// # Errors
     ///
     /// As for [`Memfd::new`].
-    pub fn with_memfd(n: usize) -> io::Result<SharedSlice<T>> {
+    pub fn with_memfd(n: usize) -> io::Result<SharedSlice<T>>
+    where
+        T: Plain,
+    {
         let memfd = Memfd::new(bytes_of::<T>(n)?)?;
         let map = memfd.map(Access::ReadWrite)?;
         Ok(SharedSlice::over(map, Some(memfd), n))
@@ -220,12 +227,19 @@ impl<T: Plain> SharedSlice<T> {
     /// # Errors
     ///
     /// As for [`zeroed`](Self::zeroed).
-    pub fn from_slice(values: &[T]) -> io::Result<SharedSlice<T>> {
+    pub fn from_slice(values: &[T]) -> io::Result<SharedSlice<T>>
+    where
+        T: Plain,
+    {
         let slice = SharedSlice::zeroed(values.len())?;
         slice.copy_from(0, values)?;
         Ok(slice)
     }
+}
 
+// The constructors above have their bound on the function: there a missing `Plain` is told with its notes, while
+// here it would only be said that the function does not exist.
+impl<T: Plain> SharedSlice<T> {
     pub(super) fn over(map: Map, memfd: Option<Memfd>, n: usize) -> SharedSlice<T> {
         SharedSlice { view: View::over(map, memfd, n) }
     }
@@ -321,3 +335,9 @@ impl<T> fmt::Debug for SharedSlice<T> {
         f.debug_struct("SharedSlice").field("len", len).field("memfd", &region.memfd).finish_non_exhaustive()
     }
 }
+
+/// The child shares the memory.
+impl<T: Plain> crate::wire::Pass for SharedSlice<T> {}
+
+/// The child shares the memory.
+impl<T: Plain> crate::wire::Pass for View<T> {}

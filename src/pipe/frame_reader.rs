@@ -230,3 +230,5 @@ impl From<RecvFrameError> for io::Error {
         io::Error::new(kind, error)
     }
 }
+
+impl<T> crate::wire::Pass for FrameReader<T> {}

@@ -286,3 +286,5 @@ impl From<SendFrameError> for io::Error {
         io::Error::new(kind, error)
     }
 }
+
+impl<T> crate::wire::Pass for FrameWriter<T> {}

@@ -429,3 +429,5 @@ impl From<RecvFdsError> for io::Error {
         io::Error::new(kind, error)
     }
 }
+
+impl crate::wire::Pass for Socket {}

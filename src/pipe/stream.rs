@@ -359,3 +359,7 @@ impl Write for Writer {
 }
 
 is_a_descriptor!(Reader, Writer);
+
+impl crate::wire::Pass for Reader {}
+
+impl crate::wire::Pass for Writer {}

@@ -25,7 +25,7 @@ use crate::wire::Wire;
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use std::time::Duration;
 ///
 /// let child = tine::Builder::new()
@@ -259,7 +259,7 @@ impl Builder {
     /// Has the parent keep its copy of the captures until it has joined the child. Without it the parent drops
     /// its copy at once, which is right for memory and wrong for what stands for something outside it: the
     /// parent's copy of a temporary directory would remove it under the child. (See also
-    /// [`Moved`](super::Moved), for which the child's drop is the one that counts.)
+    /// [`Moved`](struct@super::Moved), for which the child's drop is the one that counts.)
     pub fn keep_captures(self) -> KeepCaptures {
         KeepCaptures { builder: self }
     }

@@ -13,8 +13,8 @@ use crate::sys::signals;
 ///
 /// # Examples
 ///
-/// ```no_run
-/// let child = tine::spawn(|| std::process::exit(3))?;
+/// ```
+/// let child = tine::spawn(|| -> u64 { std::process::exit(3) })?;
 /// let exit = child.wait()?;
 /// assert_eq!(exit.cause, tine::process::Cause::Code(3));
 /// println!("pid {} lived {:?} and used {:?}", exit.pid, exit.age, exit.usage.user);

@@ -114,10 +114,10 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
     }
     wait_for_go(inside);
     // The clock of a deadline starts with the closure.
-    if let (Some(timers), Some(limit)) = (timers, settings.timeout) {
-        if timers.start(limit, settings.grace).is_err() {
-            exit_now(CODE_NO_RESULT);
-        }
+    if let (Some(timers), Some(limit)) = (timers, settings.timeout)
+        && timers.start(limit, settings.grace).is_err()
+    {
+        exit_now(CODE_NO_RESULT);
     }
     signals::unblock_all();
     std::mem::forget(bomb);

@@ -40,7 +40,7 @@ pub(super) fn forget_hand_over() {
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use tine::process::Moved;
 ///
 /// struct Directory(std::path::PathBuf);
@@ -50,9 +50,12 @@ pub(super) fn forget_hand_over() {
 ///     }
 /// }
 ///
-/// let scratch = Moved(Directory("/tmp/scratch".into()));
+/// let path = std::env::temp_dir().join(format!("scratch-{}", std::process::id()));
+/// std::fs::create_dir(&path)?;
+/// let scratch = Moved(Directory(path.clone()));
 /// let child = tine::spawn(move || std::fs::write(scratch.0.join("file"), "text").is_ok())?;
-/// assert!(child.join()?); // removed once, by the child, when the closure ended
+/// assert!(child.join()?); // the parent's copy did not remove it under the child
+/// assert!(!path.exists()); // the child's copy did, when the closure ended
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Moved<T> {

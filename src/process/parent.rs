@@ -23,7 +23,7 @@ pub struct Parent {
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// assert!(tine::process::parent().is_none());
 /// let here = std::process::id();
 /// let child = tine::spawn(move || tine::process::parent().is_some_and(|p| p.id() == here))?;

@@ -41,7 +41,7 @@ pub enum Fork {
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use tine::process::raw::{Fork, fork};
 ///
 /// // SAFETY: this program has one thread, and the child ends here.

@@ -55,7 +55,7 @@ pub struct ScopedJoinHandle<'scope, T> {
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// let words = vec!["some", "words", "here"];
 /// let total = tine::scope(|s| -> Result<u64, Box<dyn std::error::Error>> {
 ///     let (left, right) = words.split_at(1);

@@ -271,11 +271,11 @@ fn pages(len: usize) -> io::Result<Map> {
     // A memfd where it can be, because that has a name in /proc/PID/maps. Not where the program limits the size of
     // its files: the kernel answers a length over the limit with SIGXFSZ, which ends the program.
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
-    if limit.is_none_or(|limit| limit >= len as u64) {
-        if let Ok(file) = rustix::fs::memfd_create("tine-slots", rustix::fs::MemfdFlags::CLOEXEC) {
-            rustix::fs::ftruncate(&file, len as u64)?;
-            return Map::file(file.as_fd(), len, Sharing::Shared, Access::ReadWrite);
-        }
+    if limit.is_none_or(|limit| limit >= len as u64)
+        && let Ok(file) = rustix::fs::memfd_create("tine-slots", rustix::fs::MemfdFlags::CLOEXEC)
+    {
+        rustix::fs::ftruncate(&file, len as u64)?;
+        return Map::file(file.as_fd(), len, Sharing::Shared, Access::ReadWrite);
     }
     Map::anonymous(len, Sharing::Shared, false)
 }

@@ -38,7 +38,7 @@ pub struct Snapshot<T> {
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// let mut map = std::collections::HashMap::from([("visits", 1_u64)]);
 /// let saved = tine::memory::snapshot(|| {
 ///     std::fs::write("/tmp/map.new", format!("{map:?}"))?;

@@ -176,10 +176,10 @@ impl StderrTail {
         let mut bytes = vec![0; (size - start) as usize];
         let read = read_at(self.file.as_fd(), &mut bytes, start)?;
         bytes.truncate(read);
-        if start > 0 {
-            if let Some(newline) = bytes.iter().position(|&b| b == b'\n').filter(|&n| n + 1 < bytes.len()) {
-                bytes.drain(..=newline);
-            }
+        if start > 0
+            && let Some(newline) = bytes.iter().position(|&b| b == b'\n').filter(|&n| n + 1 < bytes.len())
+        {
+            bytes.drain(..=newline);
         }
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }

@@ -23,7 +23,7 @@ static STOP: Stop = Stop(());
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use std::time::Duration;
 ///
 /// let child = tine::spawn(|| {

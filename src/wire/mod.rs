@@ -146,6 +146,8 @@ pub mod private {
     message = "`{Self}` cannot cross to another process as bytes",
     label = "not `Wire`",
     note = "define your own types inside `tine::wire! {{ .. }}`, or implement `tine::wire::Wire` by hand",
+    note = "errors: return `Result<T, Box<dyn std::error::Error>>`; every error becomes one by `?`",
+    note = "a closure that never returns needs a result type: `|| -> () {{ .. }}`",
     note = "references and pointers never cross: send the owned value (`String` for `&str`, `Vec<T>` for `&[T]`)",
     note = "types that implement serde's traits cross as `tine::wire::Serde<T>` (feature \"serde\")"
 )]

@@ -16,7 +16,7 @@ macro_rules! __tine_share {
         const _: () = ::core::assert!(
             !::core::mem::needs_drop::<$name>(),
             ::core::concat!(
-                "tine::share!: `", ::core::stringify!($name), "` has a destructor, but no process is the last to use \
+                "tine::share!: `", ::core::stringify!($name), "` has a destructor (its own, or that of a field), but no process is the last to use \
                 shared memory for certain; remove `impl Drop`"
             )
         );
