@@ -59,6 +59,16 @@ fn main() {
         a_scope_joins_when_its_body_panics,
         a_scope_returns_what_nobody_joined,
         a_scope_in_a_child_does_nothing,
+        a_child_whose_death_a_debugger_holds_back,
+        a_grace_without_end,
+        a_deadline_starts_with_the_closure,
+        a_death_before_the_deadline_that_is_looked_at_after_it,
+        a_timeout_of_a_child_that_blocks_signals,
+        kill_tree_in_spite_of_a_vfork,
+        kill_tree_of_a_fork_bomb,
+        kill_tree_spares_its_caller,
+        a_long_scope_holds_nothing_of_the_joined,
+        a_foreign_forks_stack_overflow_is_not_the_childs,
     ]);
 }
 
@@ -806,4 +816,206 @@ fn a_scope_in_a_child_does_nothing() {
     // SAFETY: a case has one thread; the loan check is in this path too, and nothing is checked besides.
     let child = unsafe { spawn_unchecked(|| 1_u64) };
     assert_eq!(child.unwrap().join().unwrap(), 1);
+}
+
+/// A traced process that has ended is told to its tracer first. Until that has looked, its parent sees it ended but
+/// cannot reap it: waits with a limit end in time, and the others do not burn the processor.
+fn a_child_whose_death_a_debugger_holds_back() {
+    let mut child = spawn(|| -> u64 { endless_sleep() }).unwrap();
+    let pid = child.id() as i32;
+    let (reader, writer) = std::io::pipe().unwrap();
+    let tracer = spawn(move || {
+        // SAFETY: these calls read integers only.
+        let seized = unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0) };
+        std::io::Write::write_all(&mut &writer, if seized == 0 { b"y" } else { b"n" }).unwrap();
+        stop().wait();
+    })
+    .unwrap();
+    let mut seized = [0];
+    std::io::Read::read_exact(&mut &reader, &mut seized).unwrap();
+    if seized != *b"y" {
+        tracer.kill().unwrap();
+        child.kill().unwrap();
+        let _ = (tracer.wait(), child.wait());
+        support::skip("processes cannot be traced here");
+    }
+    child.kill().unwrap();
+    support::until("it has ended", || child.is_finished());
+    assert!(child.try_join().unwrap().is_none());
+    let before = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    assert!(child.join_timeout(Duration::from_millis(200)).unwrap().is_none());
+    let after = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let burnt = (after.tv_sec - before.tv_sec) * 1_000_000_000 + after.tv_nsec - before.tv_nsec;
+    assert!(burnt < 100_000_000, "{burnt} ns of processor time in 200 ms of waiting");
+    // The tracer's end lets go of it.
+    tracer.request_stop().unwrap();
+    tracer.join().unwrap();
+    assert_eq!(failure(child).exit().unwrap().cause, Cause::Signal(Signal::KILL));
+}
+
+fn a_grace_without_end() {
+    let limited = Builder::new().timeout(Duration::from_millis(20)).grace(Duration::MAX);
+    let child = limited.spawn(|| {
+        // SAFETY: ignoring a signal runs no code.
+        unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
+        stop().wait();
+        11_u64
+    });
+    assert_eq!(child.unwrap().join().unwrap(), 11);
+    let limited = Builder::new().timeout(Duration::from_millis(20)).grace(Duration::MAX);
+    assert!(matches!(failure(limited.spawn(|| -> u64 { endless_sleep() }).unwrap()), JoinError::TimedOut(_)));
+}
+
+fn a_deadline_starts_with_the_closure() {
+    const LIMIT: Duration = Duration::from_secs(1);
+    /// A capture that the parent takes longer to drop than the child may run.
+    struct Slow(u32);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            let start = Instant::now();
+            while std::process::id() == self.0 && start.elapsed() <= LIMIT {
+                std::thread::yield_now();
+            }
+        }
+    }
+    let slow = Slow(std::process::id());
+    let child = Builder::new().timeout(LIMIT).spawn(move || {
+        let _slow = &slow;
+        // Long enough for the parent to look meanwhile.
+        std::thread::sleep(Duration::from_millis(20));
+        5_u64
+    });
+    assert_eq!(child.unwrap().join().unwrap(), 5);
+}
+
+fn a_death_before_the_deadline_that_is_looked_at_after_it() {
+    const LIMIT: Duration = Duration::from_millis(300);
+    let start = Instant::now();
+    let child = Builder::new().timeout(LIMIT).spawn(|| -> u64 { endless_sleep() }).unwrap();
+    // By somebody who is not the handle.
+    rustix::process::kill_process(rustix::process::Pid::from_raw(child.id() as i32).unwrap(), Signal::KILL).unwrap();
+    support::until("it is dead", || child.is_finished());
+    if start.elapsed() >= LIMIT {
+        support::skip("this machine is too slow to tell the two apart");
+    }
+    std::thread::sleep(LIMIT);
+    assert_eq!(child.wait().unwrap().cause, Cause::Signal(Signal::KILL));
+    assert!(matches!(failure(child), JoinError::Died(_)));
+}
+
+fn a_timeout_of_a_child_that_blocks_signals() {
+    let child = Builder::new().timeout(Duration::from_millis(30)).spawn(|| -> u64 {
+        // SAFETY: the set is filled before it is used.
+        unsafe {
+            let mut all = std::mem::zeroed();
+            libc::sigfillset(&mut all);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut());
+        }
+        endless_sleep()
+    });
+    let child = child.unwrap();
+    support::until("the kernel has ended it", || child.is_finished());
+    assert!(matches!(failure(child), JoinError::TimedOut(_)));
+}
+
+/// Who waits for a vfork cannot be stopped, and never returns while its child is stopped.
+fn kill_tree_in_spite_of_a_vfork() {
+    extern "C" fn pause(_: *mut libc::c_void) -> i32 {
+        loop {
+            // SAFETY: has no preconditions.
+            unsafe { libc::pause() };
+        }
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    let child = spawn(move || -> u64 {
+        let mut stack = vec![0_u128; 4096];
+        std::io::Write::write_all(&mut &writer, b"!").unwrap();
+        // SAFETY: the process on the stack never returns, and neither does this one.
+        unsafe {
+            let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+            libc::clone(pause, stack.as_mut_ptr().add(4096).cast(), flags, std::ptr::null_mut());
+        }
+        endless_sleep()
+    })
+    .unwrap();
+    std::io::Read::read_exact(&mut &reader, &mut [0]).unwrap();
+    let state = format!("/proc/{}/stat", child.id());
+    support::until("it waits for its vfork", || std::fs::read_to_string(&state).unwrap().contains(") D "));
+    child.kill_tree().unwrap();
+    assert_eq!(child.wait().unwrap().cause, Cause::Signal(Signal::KILL));
+    assert_eq!(std::io::read_to_string(reader).unwrap(), "", "all who held the pipe are gone");
+}
+
+fn kill_tree_of_a_fork_bomb() {
+    if !rustix::process::geteuid().is_root() {
+        support::skip("only root can become a user that nobody else is, whose processes are counted alone");
+    }
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let bomb = Builder::new().uid(64_322).rlimit(tine::process::Resource::Nproc, Some(300), Some(300));
+    let bomb = bomb.spawn(move || -> u64 {
+        let mut deep = 0;
+        loop {
+            // SAFETY: one thread, and all of them go on in this loop. They end with the test.
+            if unsafe { libc::fork() } == 0 {
+                deep += 1;
+                if deep == 4 {
+                    let _ = std::io::Write::write_all(&mut &writer, b"!");
+                }
+            }
+        }
+    });
+    let bomb = bomb.unwrap();
+    std::io::Read::read_exact(&mut reader, &mut [0]).unwrap();
+    bomb.kill_tree().unwrap();
+    assert_eq!(bomb.wait().unwrap().cause, Cause::Signal(Signal::KILL));
+    // The end of the pipe comes when the last of them is gone.
+    std::io::read_to_string(reader).unwrap();
+}
+
+/// A parent may join the process group that its child leads.
+fn kill_tree_spares_its_caller() {
+    let status = support::in_child(|| {
+        let bystander = spawn(|| stop().wait()).unwrap();
+        let leader = Builder::new().new_process_group().spawn(|| -> u64 { endless_sleep() }).unwrap();
+        let group = rustix::process::Pid::from_raw(leader.id() as i32);
+        rustix::process::setpgid(None, group).unwrap();
+        leader.kill_tree().unwrap();
+        leader.wait().unwrap();
+        assert!(!bystander.is_finished(), "another child of the caller was taken for a descendant");
+        bystander.request_stop().unwrap();
+        bystander.join().unwrap();
+    });
+    assert_eq!(status.code(), Some(0));
+}
+
+fn a_long_scope_holds_nothing_of_the_joined() {
+    spawn(|| ()).unwrap().join().unwrap();
+    let before = support::descriptors().len();
+    let outcome = scope(|s| {
+        let kept = s.spawn(|| stop().wait()).unwrap();
+        for n in 0..200_u64 {
+            assert_eq!(s.spawn(move || n).unwrap().join().unwrap(), n);
+            assert!(support::descriptors().len() < before + 40, "descriptors of joined children pile up");
+        }
+        assert!(s.spawn(|| -> u64 { panic!("taken") }).unwrap().join().is_err());
+        s.spawn(|| -> u64 { panic!("left") }).unwrap();
+        for n in 0..200_u64 {
+            s.spawn(move || n).unwrap().join().unwrap();
+        }
+        kept.request_stop().unwrap();
+    });
+    assert!(matches!(outcome, Err(JoinError::Panicked(p)) if p.message == "left"));
+}
+
+fn a_foreign_forks_stack_overflow_is_not_the_childs() {
+    let error = failure(
+        spawn(|| -> u64 {
+            let status = support::in_child(|| assert_eq!(endless(0), 0));
+            assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGSEGV));
+            // SAFETY: none. It faults, which is the point.
+            unsafe { std::ptr::without_provenance::<u64>(16).read_volatile() }
+        })
+        .unwrap(),
+    );
+    assert_eq!(error.exit().unwrap().cause, Cause::Signal(Signal::SEGV));
 }

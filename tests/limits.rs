@@ -1,6 +1,9 @@
 //! Out of everything: descriptors, processes, memory. Each is a typed error, and nothing is left behind.
+#[path = "support/refuse.rs"]
+mod refuse;
 mod support;
 
+use refuse::refuse_call;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tine::process::{SpawnError, Stdio};
 use tine::{Builder, spawn};
@@ -12,6 +15,13 @@ fn main() {
         out_of_processes_by_cgroup,
         out_of_memory,
         spawn_and_join_from_eight_threads,
+        a_handle_dropped_without_descriptors_is_reaped,
+        out_of_file_size,
+        a_slot_stays_with_a_child_that_cannot_be_reaped,
+        an_error_of_the_system_is_not_taken_for_another_owner,
+        a_spawn_that_fails_after_the_fork_leaves_no_child,
+        no_timers,
+        a_spawn_waits_for_no_lock_while_it_holds_one,
     ]);
 }
 
@@ -164,4 +174,130 @@ fn spawn_and_join_from_eight_threads() {
         // SAFETY: the number is open, and its owner never looks at it again in this process.
         unsafe { libc::close(number.parse().unwrap()) };
     }
+}
+
+fn a_handle_dropped_without_descriptors_is_reaped() {
+    let (go_on, gate) = std::io::pipe().unwrap();
+    let child = spawn(|| std::io::Read::read(&mut &go_on, &mut [0]).is_ok());
+    let limited = limit(Resource::Nofile, 3);
+    drop(child);
+    drop(limited);
+    std::io::Write::write_all(&mut &gate, b"!").unwrap();
+    support::until("it is reaped by a later spawn", || {
+        spawn(|| ()).unwrap().join().unwrap();
+        support::children().is_empty()
+    });
+}
+
+/// The library's own memory is no file of the program's: the limit on those must not end it.
+fn out_of_file_size() {
+    let child = Builder::new().rlimit(Resource::Fsize, Some(0), Some(0)).spawn(|| {
+        let small = spawn(|| 7_u64).unwrap().join().unwrap();
+        let large = spawn(|| "x".repeat(9000)).unwrap().join();
+        (small, matches!(large, Err(tine::process::JoinError::Io(e)) if e.raw_os_error() == Some(libc::EFBIG)))
+    });
+    assert_eq!(child.unwrap().join().unwrap(), (7, true));
+}
+
+fn a_slot_stays_with_a_child_that_cannot_be_reaped() {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let status = support::in_child(|| {
+        refuse_call(libc::SYS_waitid, None, libc::EPERM);
+        let mut there = writer.try_clone().unwrap();
+        let elder = spawn(move || {
+            std::io::Write::write_all(&mut there, b"!").unwrap();
+            tine::process::stop().wait();
+            std::io::Write::write_all(&mut there, b"took another's word").unwrap();
+        });
+        let pid = rustix::process::Pid::from_raw(elder.as_ref().unwrap().id() as i32).unwrap();
+        drop(elder);
+        std::io::Read::read_exact(&mut reader, &mut [0]).unwrap();
+        let younger = spawn(|| tine::process::stop().wait()).unwrap();
+        younger.request_stop().unwrap();
+        support::until("the younger has ended", || younger.is_finished());
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let nobody = rustix::process::WaitOptions::empty();
+        while rustix::process::wait(nobody).is_ok() {}
+        drop(younger);
+    });
+    assert_eq!(status.code(), Some(0));
+    drop(writer);
+    assert_eq!(std::io::read_to_string(reader).unwrap(), "");
+}
+
+fn an_error_of_the_system_is_not_taken_for_another_owner() {
+    let status = support::in_child(|| {
+        refuse_call(libc::SYS_waitid, None, libc::EINVAL);
+        let joined = spawn(|| ()).unwrap().join();
+        assert!(matches!(&joined, Err(tine::process::JoinError::Io(_))), "{joined:?}");
+        let nobody = rustix::process::WaitOptions::empty();
+        while rustix::process::wait(nobody).is_ok() {}
+    });
+    assert_eq!(status.code(), Some(0));
+}
+
+fn a_spawn_that_fails_after_the_fork_leaves_no_child() {
+    for call in [libc::SYS_ppoll, libc::SYS_pidfd_open] {
+        let status = support::in_child(|| {
+            refuse_call(call, None, libc::ENOMEM);
+            // A setting, so that the parent waits to hear of it.
+            let Err(SpawnError::Limit(_)) = Builder::new().umask(0o22).spawn(|| ()) else { panic!("accepted") };
+            let left = support::children();
+            for child in &left {
+                let stat = format!("/proc/{}/stat", child.as_raw_nonzero());
+                let ended = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+                support::until("it has ended without having begun", ended);
+            }
+            drop(spawn(|| ()));
+            assert!(
+                support::children().iter().all(|child| !left.contains(child)),
+                "it was not reaped by a later spawn"
+            );
+            let nobody = rustix::process::WaitOptions::empty();
+            while rustix::process::wait(nobody).is_ok() {}
+        });
+        assert_eq!(status.code(), Some(0), "{call}");
+    }
+}
+
+fn no_timers() {
+    spawn(|| ()).unwrap().join().unwrap();
+    let before = support::descriptors();
+    let limited = limit(Resource::Sigpending, 0);
+    let refused = Builder::new().timeout(std::time::Duration::from_secs(60)).spawn(|| ());
+    drop(limited);
+    let Err(SpawnError::Setup { what, source }) = refused else { panic!("{refused:?}") };
+    assert!(what.contains("deadline"), "{what}");
+    assert_eq!(source.raw_os_error(), Some(libc::EAGAIN));
+    assert_eq!(before, support::descriptors());
+    assert!(support::children().is_empty());
+}
+
+/// A thread that holds the lock of stdout drops a handle; another, which spawns, wants stdout. Neither may hold what
+/// the other needs.
+fn a_spawn_waits_for_no_lock_while_it_holds_one() {
+    let child = spawn(|| tine::process::stop().wait()).unwrap();
+    child.request_stop().unwrap();
+    let main = std::process::id();
+    let (locked, is_locked) = std::sync::mpsc::channel();
+    std::thread::scope(|s| {
+        s.spawn(move || {
+            let stdout = std::io::stdout().lock();
+            locked.send(()).unwrap();
+            let wchan = format!("/proc/self/task/{main}/wchan");
+            support::until("the other thread waits for stdout", || {
+                std::fs::read_to_string(&wchan).is_ok_and(|w| w.contains("futex"))
+            });
+            drop(child);
+            drop(stdout);
+        });
+        is_locked.recv().unwrap();
+        // SAFETY: the closure only ends the process.
+        let child = unsafe { tine::process::spawn_unchecked(|| end_with(3)) };
+        assert_eq!(child.unwrap().wait().unwrap().status.code(), Some(3));
+    });
+    support::until("all are reaped", || {
+        spawn(|| ()).unwrap().join().unwrap();
+        support::children().is_empty()
+    });
 }

@@ -1,9 +1,12 @@
 //! Children die with their parent: whenever it dies, whichever thread forked, whoever they have become.
+#[path = "support/refuse.rs"]
+mod refuse;
 mod support;
 
 use std::io::{Read, Write};
 use std::time::Duration;
 
+use refuse::refuse_call;
 use rustix::process::{Pid, Signal};
 use tine::{Builder, spawn};
 
@@ -16,6 +19,9 @@ fn main() {
         a_parent_that_dies_while_the_child_starts,
         a_child_may_outlive_its_parent_if_told_so,
         descriptors_closed_and_lifeline_kept,
+        a_lifeline_is_no_standard_stream,
+        children_in_another_pid_namespace,
+        a_lifeline_that_cannot_be_had_fails_the_spawn,
     ]);
 }
 
@@ -179,4 +185,84 @@ fn descriptors_closed_and_lifeline_kept() {
         .join()
         .unwrap();
     });
+}
+
+/// Where the program has closed its standard streams, the next descriptors take their numbers; what is printed then
+/// must not be written into the pipe that children live by.
+fn a_lifeline_is_no_standard_stream() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let status = support::in_child(move || {
+        // SAFETY: this process's own descriptors; the standard library expects them to come and go.
+        unsafe {
+            libc::close(0);
+            libc::close(1);
+        }
+        let (mut reader, mut writer) = (reader, writer);
+        let forked = std::thread::spawn(move || {
+            let there = move || {
+                writer.write_all(b"!").unwrap();
+                tine::process::stop().wait();
+            };
+            // SAFETY: the main thread only waits for this one, and holds nothing.
+            unsafe { tine::process::spawn_unchecked(there).unwrap() }
+        });
+        let child = forked.join().unwrap();
+        reader.read_exact(&mut [0]).unwrap();
+        // SAFETY: the bytes are live. Nothing has number 1, or it is something of the test's.
+        unsafe { libc::write(1, b"printed".as_ptr().cast(), 7) };
+        assert!(child.wait_timeout(Duration::from_millis(100)).unwrap().is_none(), "it was killed by a print");
+        child.request_stop().unwrap();
+        child.join().unwrap();
+    });
+    assert_eq!(status.code(), Some(0));
+}
+
+/// There a child sees no parent: its parent's number is 0.
+fn children_in_another_pid_namespace() {
+    let status = support::in_child(|| {
+        // SAFETY: changes only where future children are numbered.
+        if unsafe { libc::unshare(libc::CLONE_NEWPID) } != 0 {
+            std::process::exit(77);
+        }
+        // The first is the init of the namespace.
+        let init = spawn(|| tine::process::stop().wait()).unwrap();
+        let seen = spawn(|| {
+            let parent = tine::process::parent().unwrap();
+            (std::process::id(), parent.is_alive(), parent.wait_timeout(Duration::ZERO).is_err())
+        });
+        assert_eq!(seen.unwrap().join().unwrap(), (2, true, true));
+        init.request_stop().unwrap();
+        init.join().unwrap();
+    });
+    match status.code() {
+        Some(77) => support::skip("no pid namespace can be made here"),
+        code => assert_eq!(code, Some(0)),
+    }
+    // They die with their parent all the same.
+    killed_with(2, |writer| {
+        // SAFETY: as above.
+        unsafe { libc::unshare(libc::CLONE_NEWPID) };
+        spawn(stays(&writer)).unwrap().detach();
+        spawn(stays(&writer)).unwrap().detach();
+    });
+}
+
+fn a_lifeline_that_cannot_be_had_fails_the_spawn() {
+    let status = support::in_child(|| {
+        refuse_call(libc::SYS_openat, None, libc::ENOENT);
+        let forked = std::thread::spawn(|| {
+            // SAFETY: the main thread only waits for this one, and holds nothing.
+            let refused = unsafe { tine::process::spawn_unchecked(|| ()) };
+            let Err(tine::process::SpawnError::Setup { what, source }) = refused else { panic!("{refused:?}") };
+            assert!(what.contains("parent's death"), "{what}");
+            assert_eq!(source.kind(), std::io::ErrorKind::NotFound);
+            // Who may outlive its parent needs none.
+            // SAFETY: as above.
+            let child = unsafe { Builder::new().die_with_parent(false).spawn_unchecked(|| 5_u64) };
+            assert_eq!(child.unwrap().join().unwrap(), 5);
+        });
+        forked.join().unwrap();
+        assert!(support::children().is_empty());
+    });
+    assert_eq!(status.code(), Some(0));
 }

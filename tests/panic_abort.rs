@@ -6,7 +6,7 @@ use std::process::Command;
 #[test]
 fn panics_arrive_in_a_program_that_aborts_on_panic() {
     // Tests themselves are always built to unwind, so the program is built here, as a crate of its own that
-    // needs nothing but the library.
+    // needs nothing but the library and libc.
     let crate_root = env!("CARGO_MANIFEST_DIR");
     let here = Path::new(env!("CARGO_TARGET_TMPDIR")).join("panic-abort");
     std::fs::create_dir_all(&here).expect("the directory for temporary files is writable");
@@ -18,6 +18,7 @@ edition = "2024"
 
 [dependencies]
 tine = {{ path = {crate_root:?} }}
+libc = "0.2"
 
 [[bin]]
 name = "panic_abort"

@@ -4,11 +4,12 @@
 mod refuse;
 mod support;
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use refuse::refuse_call;
 use tine::memory::{Frozen, Private, Shared, SharedSlice};
 use tine::process::{SpawnError, raw, spawn_unchecked, stop};
 use tine::{Builder, spawn};
@@ -33,6 +34,13 @@ fn main() {
         a_loan_forbids_every_fork,
         foreign_forks_are_seen,
         a_hidden_region_is_a_hole_that_is_filled,
+        a_thread_whose_name_is_no_text_is_refused,
+        a_joined_thread_is_none_where_unshare_is_refused,
+        an_unchecked_fork_needs_no_proc,
+        an_epoll_beside_an_io_uring_is_replaced,
+        a_borrowed_descriptor_of_a_handle_is_never_another_file,
+        a_captured_handle_closes_only_its_own,
+        forks_are_seen_where_pages_cannot_be_wiped,
     ]);
 }
 
@@ -61,7 +69,7 @@ fn a_thread_that_was_joined_is_no_thread() {
 }
 
 fn threads_are_counted_where_unshare_is_refused() {
-    refuse::refuse_call(libc::SYS_unshare, None, libc::EPERM);
+    refuse_call(libc::SYS_unshare, None, libc::EPERM);
     assert_eq!(spawn(|| 1_u64).unwrap().join().unwrap(), 1);
     let (end, ended) = mpsc::channel::<()>();
     let thread = std::thread::spawn(move || ended.recv());
@@ -350,4 +358,121 @@ fn a_hidden_region_is_a_hole_that_is_filled() {
     };
     let holes = range(&there, "---p");
     assert!(range(&here, "rw-p").iter().any(|r| holes.contains(r)), "{here}\n{there}");
+}
+
+/// A name is 15 bytes of anything: one that was cut inside a character is not UTF-8.
+fn a_thread_whose_name_is_no_text_is_refused() {
+    let (end, ended) = mpsc::channel::<()>();
+    let (named, name) = mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        rustix::thread::set_name(c"cut \xc3").unwrap();
+        named.send(()).unwrap();
+        ended.recv()
+    });
+    name.recv().unwrap();
+    let refused = || match spawn(|| 1_u64) {
+        Err(SpawnError::MultiThreaded { threads }) => threads == ["cut \u{fffd}"],
+        other => panic!("{other:?}"),
+    };
+    assert!(refused());
+    refuse_call(libc::SYS_unshare, None, libc::EPERM);
+    assert!(refused(), "the list of tasks misses the thread");
+    drop(end);
+    thread.join().unwrap().unwrap_err();
+}
+
+fn a_joined_thread_is_none_where_unshare_is_refused() {
+    refuse_call(libc::SYS_unshare, None, libc::EPERM);
+    // A joined thread is still listed while it is on its way out of the kernel.
+    for _ in 0..2000 {
+        std::thread::spawn(|| ()).join().unwrap();
+        spawn(|| ()).unwrap().join().unwrap();
+    }
+}
+
+fn an_unchecked_fork_needs_no_proc() {
+    let status = support::in_child(|| {
+        let (end, ended) = mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || ended.recv());
+        refuse_call(libc::SYS_openat, None, libc::ENOENT);
+        // SAFETY: the closure only ends the process.
+        let child = unsafe { spawn_unchecked(|| libc::_exit(3)) };
+        let exit = child.map(|child: tine::JoinHandle<()>| child.wait().unwrap());
+        assert_eq!(exit.unwrap().status.code(), Some(3));
+        // With the checks it is an error that names what could not be done.
+        let Err(SpawnError::Io(error)) = spawn(|| ()) else { panic!("accepted") };
+        assert!(error.to_string().contains("counting threads"), "{error}");
+        drop(end);
+        thread.join().unwrap().unwrap_err();
+    });
+    assert_eq!(status.code(), Some(0));
+}
+
+/// Who answers for an io_uring does not answer for an epoll.
+fn an_epoll_beside_an_io_uring_is_replaced() {
+    use rustix::event::epoll;
+    let ring = a_ring();
+    let instance = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+    let (reader, _writer) = std::io::pipe().unwrap();
+    epoll::add(&instance, &reader, epoll::EventData::new_u64(1), epoll::EventFlags::IN).unwrap();
+    // SAFETY: the child does not use the ring.
+    let child = unsafe { Builder::new().allow_shared() };
+    let child = child.spawn(|| epoll::delete(&instance, &reader) == Err(rustix::io::Errno::NOENT));
+    assert!(child.unwrap().join().unwrap());
+    epoll::delete(&instance, &reader).unwrap();
+    drop(ring);
+}
+
+/// What was borrowed from a handle before the fork stays, in the child, a descriptor that can do nothing: were its
+/// number free, the child's next file would get it, and be used by who holds the borrow.
+fn a_borrowed_descriptor_of_a_handle_is_never_another_file() {
+    let sibling = spawn(|| stop().wait()).unwrap();
+    let borrowed = sibling.as_fd();
+    let child = spawn(|| {
+        let files: Vec<_> = (0..50).map(|_| std::fs::File::open("/proc/self/status").unwrap()).collect();
+        assert!(files.iter().all(|file| file.as_raw_fd() != borrowed.as_raw_fd()), "its number was given away");
+        let mut byte = [0];
+        rustix::io::read(borrowed, &mut byte) == Err(rustix::io::Errno::BADF)
+    });
+    assert!(child.unwrap().join().unwrap());
+    sibling.request_stop().unwrap();
+    sibling.join().unwrap();
+}
+
+/// A handle that went into a child and is dropped there gives back its number, and no file that was opened since.
+fn a_captured_handle_closes_only_its_own() {
+    let sibling = spawn(|| stop().wait()).unwrap();
+    let number = sibling.as_fd().as_raw_fd();
+    let child = Builder::new().keep_captures().spawn(move || {
+        let files: Vec<_> = (0..50).map(|_| std::fs::File::open("/proc/self/status").unwrap()).collect();
+        drop(sibling);
+        assert!(files.iter().all(|file| rustix::io::fcntl_getfd(file).is_ok()), "a file of the child was closed");
+        std::fs::read_link(format!("/proc/self/fd/{number}")).is_err()
+    });
+    let child = child.unwrap();
+    assert!(child.wait().unwrap().success());
+    // Dropping the kept captures drops the sibling's handle here; it is reaped when it has ended.
+    assert!(child.join().unwrap());
+    for pid in support::children() {
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+    support::until("it is reaped by a later spawn", || {
+        spawn(|| ()).unwrap().join().unwrap();
+        support::children().is_empty()
+    });
+}
+
+fn forks_are_seen_where_pages_cannot_be_wiped() {
+    // Before the library has looked for the first time.
+    refuse_call(libc::SYS_madvise, Some((2, libc::MADV_WIPEONFORK as u32)), libc::EINVAL);
+    let child = spawn(|| stop().wait()).unwrap();
+    assert!(spawn(|| child.kill().is_err()).unwrap().join().unwrap());
+    let status = support::in_child(|| {
+        assert!(child.kill().is_err());
+        assert_eq!(spawn(|| child.kill().is_err()).unwrap().join().ok(), Some(true));
+    });
+    assert_eq!(status.code(), Some(0));
+    assert!(!child.is_finished());
+    child.request_stop().unwrap();
+    child.join().unwrap();
 }

@@ -46,6 +46,10 @@ fn main() {
         raw_fork_returns_twice,
         stop_is_seen,
         stop_in_a_process_that_nobody_asks,
+        a_parent_that_was_forked_by_others_has_no_name,
+        a_raw_fork_runs_the_hooks_and_is_known_to_have_run,
+        a_spawn_in_the_middle_of_a_print,
+        a_panic_in_a_child_of_an_unwinding_parent,
     ]);
 }
 
@@ -466,7 +470,9 @@ fn detached_children_go_on() {
 }
 
 fn descriptors_of_siblings_do_not_pile_up() {
-    let count = || spawn(|| support::descriptors().len() as u64).unwrap().join().unwrap();
+    // Numbers stay taken, since copies of handles name them; what they referred to is let go.
+    let held = || support::descriptors().into_iter().filter(|(_, what)| what != "/dev/null").count() as u64;
+    let count = || spawn(held).unwrap().join().unwrap();
     let alone = count();
     let siblings: Vec<_> = (0..20).map(|_| spawn(|| stop().wait()).unwrap()).collect();
     let among_twenty = count();
@@ -530,4 +536,70 @@ fn stop_is_seen() {
 fn stop_in_a_process_that_nobody_asks() {
     assert!(!stop().is_requested());
     assert!(!stop().wait_timeout(Duration::from_millis(1)));
+}
+
+fn a_parent_that_was_forked_by_others_has_no_name() {
+    let child = Builder::new().name("the middle one").spawn(|| {
+        let status = support::in_child(|| {
+            let name = spawn(|| parent().unwrap().name().map(str::to_owned)).unwrap();
+            assert_eq!(name.join().unwrap(), None);
+        });
+        assert_eq!(status.code(), Some(0));
+    });
+    child.unwrap().join().unwrap();
+}
+
+fn a_raw_fork_runs_the_hooks_and_is_known_to_have_run() {
+    static RAN: AtomicUsize = AtomicUsize::new(0);
+    after_fork_in_child(|| RAN.store(RAN.load(Ordering::SeqCst) + 1, Ordering::SeqCst));
+    // SAFETY: a case has one thread, and the child ends here.
+    match unsafe { raw::fork() }.unwrap() {
+        // SAFETY: ends the child without the parent's destructors.
+        raw::Fork::Child => unsafe { libc::_exit(RAN.load(Ordering::SeqCst) as i32) },
+        raw::Fork::Parent(child) => {
+            let exit = child.wait().unwrap();
+            assert_eq!((exit.cause, exit.ran), (Cause::Code(1), Ran::Unknown));
+        }
+    }
+    assert_eq!(RAN.load(Ordering::SeqCst), 0);
+}
+
+fn a_spawn_in_the_middle_of_a_print() {
+    struct Sum;
+    impl std::fmt::Display for Sum {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            // This thread holds the lock of stdout, and has written half a line.
+            write!(f, "{}", spawn(prints).unwrap().join().unwrap())
+        }
+    }
+    fn prints() -> u64 {
+        print!("child ");
+        42
+    }
+    let output = support::output_of(|| {
+        let held = std::io::stdout().lock();
+        println!("before {Sum} after");
+        drop(held);
+    });
+    assert_eq!(output, "before child 42 after\n");
+}
+
+fn a_panic_in_a_child_of_an_unwinding_parent() {
+    struct Spawns(Rc<RefCell<String>>);
+    impl Drop for Spawns {
+        fn drop(&mut self) {
+            assert!(std::thread::panicking());
+            let Err(JoinError::Panicked(panic)) = spawn(|| -> u64 { panic!("the child's") }).unwrap().join() else {
+                panic!("not a panic")
+            };
+            *self.0.borrow_mut() = panic.message;
+        }
+    }
+    let seen = Rc::new(RefCell::new(String::new()));
+    let spawns = Spawns(Rc::clone(&seen));
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _spawns = spawns;
+        panic!("the parent's")
+    }));
+    assert_eq!(*seen.borrow(), "the child's");
 }

@@ -213,7 +213,9 @@ impl Builder {
     }
 
     /// Whether the child is killed when its parent ends, however that happens. Closed against a parent that
-    /// dies while the child is being made, and against a forking thread that ends before its process does.
+    /// dies while the child is being made, and against a forking thread that ends before its process does. Children
+    /// of other threads than the main one lose it with an exec, and keep it only as long as nobody but the parent
+    /// holds its descriptors (a copy of the parent that was forked by other means does).
     /// Default: true.
     #[doc(alias = "PR_SET_PDEATHSIG")]
     pub fn die_with_parent(mut self, die: bool) -> Builder {
@@ -349,7 +351,8 @@ impl Builder {
     /// # Safety
     ///
     /// - If other threads exist, the closure uses only what is async-signal-safe (no allocation, no locks, no
-    ///   printing): in the child, a lock that another thread held is never opened.
+    ///   printing): in the child, a lock that another thread held is never opened. For the same reason no variable
+    ///   of the environment is set for the child while another thread may look at one.
     /// - The child does not register or remove descriptors in an epoll instance that it inherited, does not
     ///   use an inherited io_uring, and does not break what the parent relies on in memory that both share.
     #[allow(unsafe_code)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,11 +40,32 @@ pub struct Child {
     /// Whose child it is.
     pub(super) generation: u64,
     pub(super) born: u64,
-    pub(super) timeout: Option<(Instant, Duration)>,
+    /// Counted from GO: until then the closure cannot have begun.
+    pub(super) deadline: Option<Deadline>,
     pub(super) oom_kills_before: Option<u64>,
     pub(super) stderr: Option<StderrTail>,
     pub(super) ends: Mutex<Ends>,
     pub(super) fate: Mutex<Fate>,
+}
+
+/// When a child must have ended by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    /// Then it is asked to.
+    at: Instant,
+    /// Then it is killed; None beyond what the clock can say.
+    end: Option<Instant>,
+}
+
+impl Deadline {
+    fn after(limit: Duration, grace: Duration) -> Option<Deadline> {
+        let at = Instant::now().checked_add(limit)?;
+        Some(Deadline { at, end: at.checked_add(grace) })
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
+    }
 }
 
 /// What the parent has done to the child, and what became of it.
@@ -68,7 +89,8 @@ fn not_owner() -> io::Error {
 
 /// Whether an error is the one that says so.
 pub(super) fn is_not_owner(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::InvalidInput
+    // One of the system has a number, EINVAL among them.
+    error.kind() == io::ErrorKind::InvalidInput && error.raw_os_error().is_none()
 }
 
 impl Child {
@@ -86,7 +108,8 @@ impl Child {
     }
 
     /// Lets the child begin. Until now it waited, whatever the scheduler did.
-    pub(super) fn release(&self) {
+    pub(super) fn release(&mut self, timeout: Option<Duration>, grace: Duration) {
+        self.deadline = timeout.and_then(|limit| Deadline::after(limit, grace));
         say(self.slot, go::GO);
     }
 
@@ -123,21 +146,12 @@ impl Child {
         self.wait_until(Instant::now().checked_add(limit))
     }
 
-    /// Whether the child has ended. Once true it stays true; false may be stale by the time you look.
+    /// Whether the child has ended. Once true it stays true; false may be stale by the time you look. In a process
+    /// that only inherited the handle it is true: there is nobody to wait for.
     pub fn is_finished(&self) -> bool {
-        self.fate().exit.is_some() || self.poll(Some(Duration::ZERO)).unwrap_or(true)
-    }
-
-    /// Waits until the pidfd tells the end; false when `limit` came first.
-    fn poll(&self, limit: Option<Duration>) -> io::Result<bool> {
-        let limit = limit
-            .map(|d| Timespec { tv_sec: d.as_secs().min(i64::MAX as u64) as i64, tv_nsec: d.subsec_nanos().into() });
-        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        match poll(&mut fds, limit.as_ref()) {
-            Ok(0) | Err(Errno::INTR) => Ok(false),
-            Ok(_) => Ok(true),
-            Err(errno) => Err(errno.into()),
-        }
+        self.mine().is_err()
+            || self.fate().exit.is_some()
+            || has_ended(self.pidfd.as_fd(), Some(Duration::ZERO)).unwrap_or(true)
     }
 
     pub(super) fn wait_until(&self, deadline: Option<Instant>) -> io::Result<Option<Exit>> {
@@ -148,7 +162,7 @@ impl Child {
             }
             let now = Instant::now();
             let mut limit = deadline.map(|d| d.saturating_duration_since(now));
-            if let Some((at, _)) = self.timeout {
+            if let Some(Deadline { at, .. }) = self.deadline {
                 // The child ends itself at its deadline; a parent that waits ends its descendants too.
                 let left = at.saturating_duration_since(now);
                 limit = Some(limit.map_or(left, |l| l.min(left)));
@@ -156,18 +170,15 @@ impl Child {
             if self.stderr.is_some() {
                 limit = Some(limit.map_or(SLICE, |l| l.min(SLICE)));
             }
-            if self.poll(limit)? {
-                if let Some(exit) = self.reap()? {
-                    return Ok(Some(exit));
-                }
-                continue;
+            if let Some(exit) = self.ends_within(limit)? {
+                return Ok(Some(exit));
             }
             if let Some(tail) = &self.stderr {
                 tail.trim();
             }
             let now = Instant::now();
-            if self.timeout.is_some_and(|(at, _)| now >= at) {
-                self.end_overdue(deadline)?;
+            if let Some(own) = self.deadline.filter(|own| now >= own.at) {
+                self.end_overdue(own, deadline)?;
                 if self.fate().exit.is_none() && deadline.is_some_and(|d| Instant::now() >= d) {
                     return Ok(None);
                 }
@@ -179,28 +190,40 @@ impl Child {
         }
     }
 
-    /// The deadline of the child has passed while its parent looks on: ask, give it the grace, end the tree.
-    fn end_overdue(&self, deadline: Option<Instant>) -> io::Result<()> {
-        let Some((at, grace)) = self.timeout else { return Ok(()) };
-        let end = at + grace;
-        let first = !std::mem::replace(&mut self.fate().timed_out, true);
-        if first && !grace.is_zero() {
-            self.ask_to_stop();
-            self.send(Signal::TERM)?;
+    /// Waits for the end of the child and takes its status; None when `limit` came first, or a signal.
+    fn ends_within(&self, limit: Option<Duration>) -> io::Result<Option<Exit>> {
+        if !has_ended(self.pidfd.as_fd(), limit)? {
+            return Ok(None);
         }
-        let until = deadline.map_or(end, |d| d.min(end));
-        while Instant::now() < until {
-            if self.poll(Some(until.saturating_duration_since(Instant::now())))? {
-                self.reap()?;
+        let exit = self.reap()?;
+        if exit.is_none() {
+            // A tracer is told first, and until it has looked there is no status; nothing says when it has.
+            const MOMENT: Duration = Duration::from_millis(1);
+            std::thread::sleep(limit.map_or(MOMENT, |limit| limit.min(MOMENT)));
+        }
+        Ok(exit)
+    }
+
+    /// The deadline of the child has passed while its parent looks on: ask, give it the grace, end the tree.
+    ///
+    /// A child that became somebody else may be out of reach; it still has its timers, and the wait goes on.
+    fn end_overdue(&self, own: Deadline, deadline: Option<Instant>) -> io::Result<()> {
+        let first = !std::mem::replace(&mut self.fate().timed_out, true);
+        if first && !own.is_over() {
+            self.ask_to_stop();
+            let _ = self.send(Signal::TERM);
+        }
+        let left = |until: Option<Instant>| until.map(|until| until.saturating_duration_since(Instant::now()));
+        let until = [own.end, deadline].into_iter().flatten().min();
+        while left(until).is_none_or(|left| !left.is_zero()) {
+            if self.ends_within(left(until))?.is_some() {
                 return Ok(());
             }
         }
-        if Instant::now() >= end {
-            tree::kill(self.pidfd.as_fd(), self.pid)?;
+        if own.is_over() {
+            let _ = tree::kill(self.pidfd.as_fd(), self.pid);
             // SIGKILL is on its way; only the kernel stands between it and the end.
-            let last = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            self.poll(last)?;
-            self.reap()?;
+            self.ends_within(left(deadline))?;
         }
         Ok(())
     }
@@ -211,38 +234,41 @@ impl Child {
         if let Some(exit) = &fate.exit {
             return Ok(Some(exit.clone()));
         }
-        let (status, usage) = match try_reap(self.pidfd.as_fd()) {
-            Ok(None) => return Ok(None),
-            Ok(Some(Reaped { status, usage })) => (Some(status), usage.into()),
-            // Somebody else reaped it. That it is dead was told by its pidfd.
-            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
-                if !self.poll(Some(Duration::ZERO))? {
-                    return Ok(None);
-                }
-                (status_after_reaping(self.pidfd.as_fd()), Usage::default())
-            }
-            Err(error) => return Err(error),
-        };
-        let exit = self.certificate(&fate, status, usage);
+        // Asked before the reaping, while `/proc` still knows the dead.
+        let missed = self.may_have_missed_its_deadline(&fate);
+        let Some((status, usage)) = reap(self.pidfd.as_fd())? else { return Ok(None) };
+        let exit = self.certificate(&fate, status, usage, missed);
         fate.exit = Some(exit.clone());
         Ok(Some(exit))
     }
 
-    fn certificate(&self, fate: &Fate, status: Option<i32>, usage: Usage) -> Exit {
+    fn has_noted(&self, note: u32) -> bool {
+        // Relaxed: a note is read after the death of who left it, which orders everything.
+        self.slot.header().notes.load(Ordering::Relaxed) & note != 0
+    }
+
+    /// Whether a child may have been killed because its deadline passed, though it has not noted that.
+    ///
+    /// It notes the deadline before it ends by it. That the deadline has passed *now* proves nothing: it may have
+    /// been dead for long. So without a note it counts only where the child could not have left one.
+    fn may_have_missed_its_deadline(&self, fate: &Fate) -> bool {
+        !self.has_noted(signals::NOTE_TIMED_OUT)
+            && !fate.signalled
+            && self.deadline.is_some_and(|own| own.is_over())
+            && signals::may_have_missed_its_deadline(self.pid)
+    }
+
+    fn certificate(&self, fate: &Fate, status: Option<i32>, usage: Usage, missed: bool) -> Exit {
         let status = status.map_or_else(unknown_status, ExitStatus::from_raw);
-        let notes = self.slot.header().notes.load(Ordering::Relaxed);
-        let noted = |bit| notes & bit != 0;
         let mut cause = Cause::from(status);
         if let Cause::Signal(signal) = cause {
-            let overdue = fate.timed_out
-                || noted(signals::NOTE_TIMED_OUT)
-                // The kernel's own timer: SIGKILL, at a deadline that has passed, and not by this handle.
-                || (signal == Signal::KILL && !fate.signalled && self.timeout.is_some_and(|(at, grace)| Instant::now() >= at + grace));
+            let overdue =
+                fate.timed_out || self.has_noted(signals::NOTE_TIMED_OUT) || (missed && signal == Signal::KILL);
             cause = match signal {
-                Signal::SEGV | Signal::BUS if noted(signals::NOTE_STACK_OVERFLOW) => Cause::StackOverflow,
+                Signal::SEGV | Signal::BUS if self.has_noted(signals::NOTE_STACK_OVERFLOW) => Cause::StackOverflow,
                 _ if overdue => Cause::TimedOut,
-                _ if fate.asked && matches!(signal, Signal::TERM | Signal::KILL) => Cause::Stopped,
                 Signal::KILL if !fate.signalled && self.was_killed_for_memory() => Cause::OutOfMemory,
+                _ if fate.asked && matches!(signal, Signal::TERM | Signal::KILL) => Cause::Stopped,
                 _ => cause,
             };
         }
@@ -386,10 +412,35 @@ impl AsFd for Child {
     }
 }
 
+/// Waits until a pidfd tells the end of its process; false when `limit` came first, or a signal.
+fn has_ended(pidfd: BorrowedFd<'_>, limit: Option<Duration>) -> io::Result<bool> {
+    let limit =
+        limit.map(|d| Timespec { tv_sec: d.as_secs().min(i64::MAX as u64) as i64, tv_nsec: d.subsec_nanos().into() });
+    match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], limit.as_ref()) {
+        Ok(0) | Err(Errno::INTR) => Ok(false),
+        Ok(_) => Ok(true),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Reaps a child that has ended: its wait status, where it can be known, and what it used. None while it lives.
+fn reap(pidfd: BorrowedFd<'_>) -> io::Result<Option<(Option<i32>, Usage)>> {
+    match try_reap(pidfd) {
+        Ok(None) => Ok(None),
+        Ok(Some(Reaped { status, usage })) => Ok(Some((Some(status), usage.into()))),
+        // Somebody else reaped it, or it is not ours to reap: only its pidfd tells whether it is dead.
+        Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
+            let dead = has_ended(pidfd, Some(Duration::ZERO))?;
+            Ok(dead.then(|| (status_after_reaping(pidfd), Usage::default())))
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Tells a child that waits to begin.
 pub(super) fn say(slot: Slot, word: u32) {
     // Release: pairs with the Acquire in the child's wait: what the parent did before is done.
-    if slot.header().go.swap(word, Ordering::AcqRel) == go::ASLEEP {
+    if slot.header().go.swap(word, Ordering::Release) == go::ASLEEP {
         let _ = futex::wake(&slot.header().go, futex::Flags::empty(), 1);
     }
 }
@@ -402,7 +453,7 @@ impl fmt::Debug for Slot {
 
 /// A child that nobody holds a handle of any more: still to be reaped.
 struct Orphan {
-    pidfd: OwnedFd,
+    pidfd: Listed,
     slot: Slot,
 }
 
@@ -424,10 +475,10 @@ pub(super) fn sweep() {
     let looked_at = orphans.len().min(SWEEP);
     let mut kept = Vec::new();
     for orphan in orphans.drain(..looked_at) {
-        match try_reap(orphan.pidfd.as_fd()) {
-            Ok(None) => kept.push(orphan),
-            // Reaped, or by somebody else.
-            Ok(Some(_)) | Err(_) => orphan.slot.give_back(),
+        match reap(orphan.pidfd.as_fd()) {
+            Ok(Some(_)) => orphan.slot.give_back(),
+            // It lives; or the system does not say, and then it may still write to its slot.
+            Ok(None) | Err(_) => kept.push(orphan),
         }
     }
     // To the end of the line: the next sweep looks at others.
@@ -448,15 +499,20 @@ pub(super) fn hold_orphans() -> impl Sized {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // In another process only the descriptors are closed: the child and its slot are the parent's.
+        // In another process only the copies of the descriptors are closed: the child and its slot are the parent's.
         if generation::current() != self.generation {
             return;
         }
         let ended = self.fate().exit.is_some() || self.reap().is_ok_and(|exit| exit.is_some());
         if ended {
             self.slot.give_back();
-        } else if let Ok(pidfd) = self.pidfd.as_fd().try_clone_to_owned() {
-            // A child that was never told to go (its spawn panicked) would wait for ever.
+        } else {
+            // Relaxed: only this process says GO, and it has the handle to itself here.
+            if self.slot.header().go.load(Ordering::Relaxed) != go::GO {
+                // Its spawn failed after the fork. It waits to be told, and would for ever.
+                say(self.slot, go::ABORT);
+            }
+            let pidfd = self.pidfd.hand_on();
             ORPHANS.lock().unwrap_or_else(PoisonError::into_inner).push(Orphan { pidfd, slot: self.slot });
             ANY_ORPHANS.store(true, Ordering::Relaxed);
         }

@@ -22,6 +22,9 @@ use crate::wire::{DecodeError, Decoder, EncodeError, Wire};
 ///
 /// It dereferences to its [`Child`], for signals, waiting without the result, and the pidfd.
 ///
+/// A child ends when its closure has, and its stdout was flushed: a thread of it that holds stdout locked for ever
+/// keeps it from ending.
+///
 /// # Dropping
 ///
 /// Dropping a handle kills nothing and waits for nothing: the child goes on, and is reaped by a later spawn or
@@ -131,6 +134,12 @@ impl Joinable {
             true => JoinError::NotOwner,
             false => JoinError::Io(error),
         })
+    }
+
+    /// Whether somebody has got the outcome.
+    pub(super) fn is_taken(&self) -> bool {
+        // Relaxed: who took it has the answer; nothing is read on the strength of this.
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// The failure of a child that has ended and whose outcome nobody took; None if it succeeded.

@@ -1,21 +1,16 @@
 //! The descriptors behind this process's handles, which its children let go.
 //!
 //! A fork copies every descriptor. Without this a child would hold a pidfd, and the memory of a result, for
-//! each of its elder siblings. So the handles list theirs here, and each child closes what is listed first
-//! thing; a handle that was copied into it never touches its numbers again (see `Child::drop` and
-//! `Child::as_fd`).
-//!
-//! # Safety
-//!
-//! This file opens `unsafe` to close descriptors that the copies of handles in a child own but will not close.
-#![allow(unsafe_code)]
+//! each of its elder siblings. So the handles list theirs here, and each child replaces what is listed first
+//! thing. It does not close them: the copies of the handles, and borrows of them, still name the numbers, and
+//! would then use, or close, whatever the child opens next.
 
 use std::collections::BTreeSet;
-use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::sys::generation;
+use crate::sys::foreign;
 
 static LISTED: Mutex<BTreeSet<RawFd>> = Mutex::new(BTreeSet::new());
 
@@ -28,59 +23,54 @@ pub(super) fn hold() -> impl Sized {
     listed()
 }
 
-/// In a child: closes what its parent's handles have open.
-pub(super) fn close_inherited() {
-    for number in std::mem::take(&mut *listed()) {
-        // SAFETY: listed, so open and owned by a `Listed` of the parent, whose copy here will not close it:
-        // its generation is another.
-        drop(unsafe { OwnedFd::from_raw_fd(number) });
+/// In a child: lets go of what its parent's handles have open. Their numbers stay taken, by a descriptor that can
+/// do nothing, until the copies that own them are dropped.
+pub(super) fn let_go_of_inherited() -> io::Result<()> {
+    let numbers = std::mem::take(&mut *listed());
+    if numbers.is_empty() {
+        return Ok(());
     }
+    // There is room for one more: the parent, which has as many descriptors, opens one for this child.
+    let dead = foreign::dead()?;
+    numbers.into_iter().try_for_each(|number| foreign::replace(dead.as_fd(), number))
 }
 
-/// A descriptor that belongs to one process only, though its owner is copied by forks.
+/// A descriptor that does its work in one process only, though its owner is copied by forks.
 #[derive(Debug)]
 pub(super) struct Listed {
-    fd: ManuallyDrop<OwnedFd>,
-    generation: u64,
+    /// None once it was handed on.
+    fd: Option<OwnedFd>,
 }
 
 impl Listed {
+    /// The number is above the standard streams', which a child may replace.
     pub(super) fn new(fd: OwnedFd) -> Listed {
+        debug_assert!(fd.as_raw_fd() > 2);
         listed().insert(fd.as_raw_fd());
-        Listed { fd: ManuallyDrop::new(fd), generation: generation::current() }
+        Listed { fd: Some(fd) }
     }
 
-    fn is_here(&self) -> bool {
-        self.generation == generation::current()
+    /// Hands it on to a new owner, and leaves nothing here. For destructors: what is left has no descriptor.
+    pub(super) fn hand_on(&mut self) -> Listed {
+        Listed { fd: self.fd.take() }
     }
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        if self.is_here() {
-            listed().remove(&self.fd.as_raw_fd());
-            // SAFETY: dropped once, here, and not used afterwards.
-            unsafe { ManuallyDrop::drop(&mut self.fd) };
+        if let Some(fd) = self.fd.take() {
+            // Closed before the lock is let go, so that a fork by another thread finds it either listed or closed.
+            let mut listed = listed();
+            // In a child, the list never had the copy's number, or has let go of it.
+            listed.remove(&fd.as_raw_fd());
+            drop(fd);
         }
     }
 }
 
 impl AsFd for Listed {
-    /// In another process than its owner's: a descriptor on which every operation fails with EBADF.
+    /// In a child of its owner: a descriptor on which every operation fails with EBADF.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        if self.is_here() { self.fd.as_fd() } else { dead() }
-    }
-}
-
-fn dead() -> BorrowedFd<'static> {
-    static DEAD: OnceLock<Option<OwnedFd>> = OnceLock::new();
-    let open = || {
-        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
-        rustix::fs::open("/", flags, rustix::fs::Mode::empty()).ok()
-    };
-    match DEAD.get_or_init(open) {
-        Some(fd) => fd.as_fd(),
-        // No descriptor to be had: the standard input is never a pidfd, so what is tried with it fails too.
-        None => rustix::stdio::stdin(),
+        self.fd.as_ref().expect("it is handed on only by its owner's destructor").as_fd()
     }
 }

@@ -70,6 +70,7 @@ impl Drop for NeverReturn {
 pub(super) struct Prepared<'a> {
     pub(super) slot: Slot,
     pub(super) parent: orphan::Parent,
+    pub(super) parent_name: Option<String>,
     pub(super) epolls: &'a [RawFd],
     pub(super) settings: &'a Settings,
     pub(super) file: Option<&'a OwnedFd>,
@@ -85,14 +86,14 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
     blocked.into_child();
     moved::forget_hand_over();
     child::forget_orphans();
-    handles::close_inherited();
     let Prepared { slot, parent, settings, .. } = *prepared;
     let header = slot.header();
     signals::leave_notes_in(&header.notes, &header.stop);
 
-    if let Err((what, error)) = set_up(prepared) {
-        report_failure(prepared.report, &what, &error);
-    }
+    let timers = match set_up(prepared) {
+        Ok(timers) => timers,
+        Err((what, error)) => report_failure(prepared.report, &what, &error),
+    };
     if settings.die_with_parent && !parent.is_mine() {
         // It died before the notice was armed.
         exit_now(CODE_NO_RESULT);
@@ -101,7 +102,7 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
         slot,
         parent,
         name: settings.name.clone(),
-        parent_name: inside_of_parent().and_then(|p| p.name.clone()),
+        parent_name: prepared.parent_name.clone(),
         careful: prepared.careful,
         generation: generation::current(),
     }));
@@ -113,8 +114,8 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
     }
     wait_for_go(inside);
     // The clock of a deadline starts with the closure.
-    if let Some(limit) = settings.timeout
-        && signals::end_after(limit, settings.grace).is_err()
+    if let (Some(timers), Some(limit)) = (timers, settings.timeout)
+        && timers.start(limit, settings.grace).is_err()
     {
         exit_now(CODE_NO_RESULT);
     }
@@ -123,17 +124,13 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
     inside
 }
 
-/// The record that the parent had of itself, if it was a child too; copied here by the fork.
-fn inside_of_parent() -> Option<&'static Inside> {
-    // SAFETY: null or a leaked record, copied with the rest of the memory.
-    unsafe { INSIDE.load(Ordering::Acquire).as_ref() }
-}
-
 type Failure = (String, std::io::Error);
 
-fn set_up(prepared: &Prepared<'_>) -> Result<(), Failure> {
+/// Returns the timers of the deadline, if there is one; they stand still.
+fn set_up(prepared: &Prepared<'_>) -> Result<Option<signals::Timers>, Failure> {
     let Prepared { parent, settings, .. } = *prepared;
     let named = |what: &'static str| move |error: std::io::Error| (what.to_owned(), error);
+    handles::let_go_of_inherited().map_err(named("the descriptors of the parent's handles"))?;
     signals::notice_stack_overflow().map_err(named("the handler of stack overflows"))?;
     foreign::replace_epolls(prepared.epolls).map_err(named("new epoll instances in the place of inherited ones"))?;
     let mut lifeline = None;
@@ -151,7 +148,10 @@ fn set_up(prepared: &Prepared<'_>) -> Result<(), Failure> {
         let own = [lifeline, prepared.file.map(raw), prepared.report.map(raw)];
         settings.close_others(&own).map_err(named("closing all other descriptors"))?;
     }
-    Ok(())
+    match settings.timeout {
+        Some(_) => Ok(Some(signals::Timers::new().map_err(named("the timers of the deadline"))?)),
+        None => Ok(None),
+    }
 }
 
 /// Tells the parent which setting failed, as `errno (4 bytes) + words`, and ends.

@@ -15,9 +15,9 @@ use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::child::{Child, Fate, hold_orphans, say, sweep};
@@ -28,7 +28,7 @@ use super::inside::{self, Inside, Prepared};
 use super::options::Settings;
 use super::slot::{BODY, Slot, go, hold_table, monotonic_nanos};
 use super::stdio::{Ends, StderrTail, above_standard};
-use super::{handles, hooks, moved, oom};
+use super::{handles, hooks, moved, oom, panic};
 use crate::sys::fork::Side;
 use crate::sys::{foreign, fork, loan, orphan, threads};
 use crate::wire::Wire;
@@ -49,6 +49,12 @@ pub(super) struct Plan {
     pub(super) settings: Settings,
     pub(super) ends: Ends,
     pub(super) stderr: Option<StderrTail>,
+}
+
+impl Plan {
+    fn timeout(&self) -> (Option<Duration>, Duration) {
+        (self.settings.timeout, self.settings.grace)
+    }
 }
 
 /// What the fork made: on each side its own. Made once and taken apart at once, so its size is no matter.
@@ -81,7 +87,11 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
     if loan::held() > 0 {
         return Err(SpawnError::LoanHeld);
     }
-    let others = threads::others().map_err(os("counting threads"))?;
+    let others = match threads::others() {
+        // The caller answers for threads; that there may be some is enough for the child to be careful.
+        Err(_) if checks == Checks::None => vec![String::from("(not known)")],
+        others => others.map_err(os("counting threads"))?,
+    };
     if checks != Checks::None && !others.is_empty() {
         return Err(SpawnError::MultiThreaded { threads: others });
     }
@@ -97,16 +107,17 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
         true => Some(result_file().map_err(os("making a file for the result"))?),
         false => None,
     };
-    let report = match settings.can_fail() {
+    let parent = orphan::Parent::here().map_err(os("making a lifeline"))?;
+    let report = match settings.can_fail() || (settings.die_with_parent && parent.needs_lifeline()) {
         true => Some(report_pipe().map_err(os("making a pipe for the settings"))?),
         false => None,
     };
-    let parent = orphan::Parent::here().map_err(os("making a lifeline"))?;
     let slot = Slot::take().map_err(os("making shared memory for the result"))?;
     let oom_kills_before = oom::kills();
     let prepared = Prepared {
         slot,
         parent,
+        parent_name: inside::inside().and_then(|me| me.name.clone()),
         epolls: &found.epolls,
         settings: &settings,
         careful: !others.is_empty(),
@@ -114,9 +125,11 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
         report: report.as_ref().map(|(_, writer)| writer),
     };
 
+    // Else both sides hold the same bytes, and they appear twice.
+    fork::flush();
     // Held across the fork, in this order, so that another thread's use of them cannot leave the child with a
     // lock that nobody will ever open.
-    let held = (hooks::hold(), hold_orphans(), hold_table(), handles::hold());
+    let held = (hooks::hold(), panic::hold(), hold_orphans(), hold_table(), handles::hold());
     let born = monotonic_nanos();
     // SAFETY: as the caller promises; the checks above cover what they name.
     let forked = unsafe { fork::fork_with_signals_blocked(others.is_empty()) };
@@ -136,15 +149,14 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
             Ok(Forked::Child(inside, file))
         }
         Side::Parent(pid) => {
-            let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+            let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from);
+            let pidfd = match pidfd.and_then(above_standard) {
                 Ok(pidfd) => pidfd,
-                Err(errno) => {
+                Err(error) => {
                     abort_child(slot, pid);
-                    return Err(SpawnError::from_os("opening a descriptor for the child", errno.into()));
+                    return Err(SpawnError::from_os("opening a descriptor for the child", error));
                 }
             };
-            // None where the deadline is beyond what the clock can say: then it is none.
-            let timeout = settings.timeout.and_then(|limit| Some((Instant::now().checked_add(limit)?, settings.grace)));
             let child = Child {
                 pid,
                 pidfd: Listed::new(pidfd),
@@ -152,7 +164,7 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
                 file: file.map(Listed::new),
                 generation: crate::sys::generation::current(),
                 born,
-                timeout,
+                deadline: None,
                 oom_kills_before,
                 stderr,
                 ends: Mutex::new(ends),
@@ -160,11 +172,12 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
             };
             // The child's ends close here with the settings.
             drop(settings);
+            // Before the wait for the settings, which may take as long as a file system likes.
+            drop(blocked);
             if let Some((reader, writer)) = report {
                 drop(writer);
                 hear_report(&child, reader)?;
             }
-            drop(blocked);
             Ok(Forked::Parent(child))
         }
     }
@@ -192,16 +205,23 @@ fn abort_child(slot: Slot, pid: Pid) {
 /// Waits until the child has applied its settings, or failed to, or died over it.
 fn hear_report(child: &Child, reader: OwnedFd) -> Result<(), SpawnError> {
     let mut bytes = [0; 4096];
+    let mut dead = false;
     let length = loop {
         let mut fds = [PollFd::new(&reader, PollFlags::IN), PollFd::new(&child.pidfd, PollFlags::IN)];
-        match poll(&mut fds, None) {
+        // What the dead have written is there: one more look does not wait.
+        let limit = dead.then_some(&Timespec { tv_sec: 0, tv_nsec: 0 });
+        match poll(&mut fds, limit) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(errno) => return Err(SpawnError::from_os("waiting for the child's settings", errno.into())),
             Ok(_) => {}
         }
         // The death of the child counts even if somebody else holds the pipe's other end open.
         if fds[0].revents().is_empty() {
-            break 0;
+            if dead {
+                break 0;
+            }
+            dead = true;
+            continue;
         }
         match rustix::io::read(&reader, &mut bytes) {
             Err(rustix::io::Errno::INTR) => {}
@@ -235,14 +255,15 @@ where
     F: FnOnce() -> T,
     T: Wire,
 {
+    let (timeout, grace) = plan.timeout();
     // SAFETY: as the caller promises; the child goes into `run`, which never returns.
-    let child = match unsafe { launch(plan, checks, needs_file::<T>()) } {
+    let mut child = match unsafe { launch(plan, checks, needs_file::<T>()) } {
         Err(error) => return Err((error, f)),
         Ok(Forked::Child(inside, file)) => inside::run(inside, file, f),
         Ok(Forked::Parent(child)) => child,
     };
     let dropped = catch_unwind(AssertUnwindSafe(|| moved::hand_over(|| drop(f))));
-    child.release();
+    child.release(timeout, grace);
     if let Err(payload) = dropped {
         // The child has its own copy and runs; the panic is this process's own.
         drop(child);
@@ -265,12 +286,13 @@ where
     F: FnOnce() -> T,
     T: Wire,
 {
+    let (timeout, grace) = plan.timeout();
     // SAFETY: as the caller promises; the child goes into `run`, which never returns.
     match unsafe { launch(plan, checks, needs_file::<T>()) } {
         Err(error) => Err((error, f)),
         Ok(Forked::Child(inside, file)) => inside::run(inside, file, f),
-        Ok(Forked::Parent(child)) => {
-            child.release();
+        Ok(Forked::Parent(mut child)) => {
+            child.release(timeout, grace);
             Ok((JoinHandle::new(child, PhantomData), f))
         }
     }

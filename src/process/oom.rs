@@ -21,7 +21,13 @@ fn count_at(file: &Path) -> Option<u64> {
 
 fn find() -> Option<PathBuf> {
     let memberships = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    let candidates = memberships.lines().flat_map(|line| {
+    candidates(&memberships).into_iter().find(|file| count_at(file).is_some())
+}
+
+/// Where the count may be for a process with this `/proc/self/cgroup`. The machine's own count is not among them: it
+/// would tell of everybody's kills, and is slow to read.
+fn candidates(memberships: &str) -> Vec<PathBuf> {
+    let of_cgroup = memberships.lines().flat_map(|line| {
         // `id:controllers:path`, where version 2 is `0::path`.
         let mut parts = line.splitn(3, ':');
         let (_, controllers, path) = (parts.next(), parts.next().unwrap_or(""), parts.next().unwrap_or("/"));
@@ -37,7 +43,7 @@ fn find() -> Option<PathBuf> {
             Vec::new()
         }
     });
-    candidates.into_iter().find(|file| count_at(file).is_some())
+    of_cgroup.collect()
 }
 
 /// The number in the line `oom_kill N`.
@@ -47,12 +53,25 @@ fn count_in(text: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::count_in;
+    use super::{candidates, count_in};
 
     #[test]
     fn both_versions_are_read() {
         assert_eq!(count_in(b"low 0\nhigh 0\nmax 3\noom 2\noom_kill 5\noom_group_kill 1\n"), Some(5));
         assert_eq!(count_in(b"oom_kill_disable 0\nunder_oom 0\noom_kill 7\n"), Some(7));
         assert_eq!(count_in(b"oom_kill_disable 0\nunder_oom 0\n"), None);
+    }
+
+    #[test]
+    fn the_files_are_those_of_the_cgroup() {
+        let names = |memberships| {
+            let paths = candidates(memberships).into_iter();
+            paths.map(|path| path.to_str().expect("built from text").to_owned()).collect::<Vec<_>>()
+        };
+        let v2 = "/sys/fs/cgroup/a/b/memory.events";
+        assert_eq!(names("0::/a/b"), [v2, "/sys/fs/cgroup/unified/a/b/memory.events"]);
+        let v1 = "/sys/fs/cgroup/memory/c:d/memory.oom_control";
+        assert_eq!(names("9:cpu,cpuacct:/x\n4:hugetlb,memory:/c:d\n"), [v1]);
+        assert!(names("").is_empty());
     }
 }

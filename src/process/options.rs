@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, OsString};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, RawFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,6 +79,7 @@ impl Settings {
             || self.uid.is_some()
             || self.gid.is_some()
             || !self.plugs.is_empty()
+            || self.timeout.is_some()
             || self.new_process_group
             || self.new_session
             || self.close_other_fds
@@ -159,14 +160,10 @@ impl Settings {
     /// In the child: every descriptor but the standard streams, those kept, and `own` becomes a dead one.
     ///
     /// Closing them would be unsound: somewhere in the child's memory an `OwnedFd` still names the number, and
-    /// would close or use whatever takes its place. So each number stays taken, by an O_PATH descriptor of
-    /// `/dev/null` on which every operation fails with EBADF; what it referred to is let go all the same.
+    /// would close or use whatever takes its place. So each number stays taken, by a descriptor on which every
+    /// operation fails with EBADF; what it referred to is let go all the same.
     pub(super) fn close_others(&self, own: &[Option<RawFd>]) -> io::Result<()> {
-        let dead: OwnedFd = rustix::fs::open(
-            "/dev/null",
-            rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC,
-            rustix::fs::Mode::empty(),
-        )?;
+        let dead = foreign::dead()?;
         let mut open = Vec::new();
         for entry in std::fs::read_dir("/proc/self/fd")? {
             if let Some(fd) = entry?.file_name().to_str().and_then(|n| n.parse::<RawFd>().ok()) {

@@ -6,6 +6,7 @@ use std::fmt;
 use std::panic::PanicHookInfo;
 use std::sync::{Mutex, PoisonError};
 
+use crate::sys::generation;
 use crate::wire::{DecodeError, Decoder, EncodeError, Encoder, Wire};
 
 /// A panic that happened in a child.
@@ -128,16 +129,26 @@ fn message_of(payload: &dyn Any) -> String {
 /// The last panic that the hook saw in this process. Private memory: each child has its own.
 static LAST: Mutex<Option<Panic>> = Mutex::new(None);
 
+/// Keeps other threads out of it across a fork, so that the child finds it unlocked.
+pub(super) fn hold() -> impl Sized {
+    LAST.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// In the child: has the hook note each panic before the program's own hook prints it. `at_abort` is called
 /// with it where the program aborts on panic, since then nothing else will be.
 pub(super) fn note_panics(at_abort: impl Fn(Panic) + Send + Sync + 'static) {
     *LAST.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    // Forked while unwinding: the hook cannot be changed, and a second panic aborts anyway.
+    // Forked while unwinding: the hook cannot be changed. A panic then has its message only.
     if std::thread::panicking() {
         return;
     }
+    let here = generation::current();
     let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
+        // A child of this child has a copy of this hook, and its panic is not this process's.
+        if generation::current() != here {
+            return previous(info);
+        }
         let panic = Panic::of(info);
         if cfg!(panic = "abort") {
             at_abort(panic);

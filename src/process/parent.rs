@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::inside::inside;
+use crate::sys::orphan;
 
 /// The process that spawned this one. See [`parent`].
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +37,7 @@ pub fn parent() -> Option<Parent> {
 }
 
 impl Parent {
-    /// Its process id. If it is dead, another process may have the number.
+    /// Its process id, as it sees it itself. If it is dead, another process may have the number.
     pub fn id(&self) -> u32 {
         self.pid.as_raw_nonzero().get().cast_unsigned()
     }
@@ -46,9 +47,10 @@ impl Parent {
         self.name
     }
 
-    /// Whether it lives. True may be stale by the time you look; false stays.
+    /// Whether it lives. True may be stale by the time you look; false stays. Always true in a child in another pid
+    /// namespace than its parent's, from where it cannot be seen.
     pub fn is_alive(&self) -> bool {
-        rustix::process::getppid() == Some(self.pid)
+        orphan::is_parent(self.pid).unwrap_or(true)
     }
 
     /// Waits until the parent has ended, for at most `limit`; false if it lives on. Of use in a child that was
@@ -56,9 +58,13 @@ impl Parent {
     ///
     /// # Errors
     ///
-    /// When no descriptor can be had for the parent.
+    /// When no descriptor can be had for the parent; of kind `Unsupported` in another pid namespace than its.
     pub fn wait_timeout(&self, limit: Duration) -> io::Result<bool> {
         let deadline = Instant::now().checked_add(limit);
+        if orphan::is_parent(self.pid).is_none() {
+            let why = "the parent is in another pid namespace, and cannot be seen from this one";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        }
         let pidfd = match pidfd_open(self.pid, PidfdFlags::empty()) {
             Ok(pidfd) => pidfd,
             Err(Errno::SRCH) => return Ok(true),

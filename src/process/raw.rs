@@ -5,8 +5,11 @@
 //! This file opens `unsafe` because what it offers is.
 #![allow(unsafe_code)]
 
+use std::time::Duration;
+
 use super::child::Child;
 use super::error::SpawnError;
+use super::hooks;
 use super::launch::{self, Checks, Forked, Plan};
 
 /// Which side of a fork this is.
@@ -51,10 +54,14 @@ pub enum Fork {
 pub unsafe fn fork() -> Result<Fork, SpawnError> {
     // SAFETY: the caller answers for the threads, the shared memory, and where the child goes.
     match unsafe { launch::launch(Plan::default(), Checks::None, false) }? {
-        Forked::Parent(child) => {
-            child.release();
+        Forked::Parent(mut child) => {
+            child.release(None, Duration::ZERO);
             Ok(Fork::Parent(child))
         }
-        Forked::Child(..) => Ok(Fork::Child),
+        Forked::Child(inside, _) => {
+            hooks::run();
+            inside.slot.enter();
+            Ok(Fork::Child)
+        }
     }
 }

@@ -104,7 +104,12 @@ impl<'scope> Scope<'scope, '_> {
             return Err(SpawnError::NotOwner);
         }
         let handle = spawn()?;
-        self.children.lock().unwrap_or_else(PoisonError::into_inner).push(handle.share());
+        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        if children.len() == children.capacity() {
+            // A scope that goes on for long would hold descriptors of all whom it has ever joined.
+            children.retain(|child| !child.is_taken());
+        }
+        children.push(handle.share());
         Ok(ScopedJoinHandle { handle, scope: PhantomData })
     }
 

@@ -13,6 +13,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -93,8 +94,15 @@ struct Align64;
 /// A slot, by its address. Copied freely; what it names is never unmapped.
 #[derive(Clone, Copy)]
 pub(super) struct Slot {
-    header: &'static Header,
+    /// Of the whole slot, not of its header: a pointer made from a `&Header` may not reach the body.
+    base: NonNull<Header>,
 }
+
+// SAFETY: the words are atomics; the body is written by one thread of the child, before a commit that the parent's
+// threads see before they read it. The memory is never unmapped.
+unsafe impl Send for Slot {}
+// SAFETY: as above.
+unsafe impl Sync for Slot {}
 
 /// Where the bytes of an outcome are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +122,7 @@ impl Slot {
         let slot = table.free.pop().expect("a table that has grown has free slots");
         drop(table);
         // Relaxed: the child does not exist yet, and fork shows it everything.
-        let h = slot.header;
+        let h = slot.header();
         for word in [&h.state, &h.go, &h.stop, &h.notes] {
             word.store(0, Ordering::Relaxed);
         }
@@ -127,25 +135,27 @@ impl Slot {
     pub(super) fn give_back(self) {
         let mut table = table();
         table.belong_here();
-        let at = std::ptr::from_ref(self.header) as usize;
+        let at = self.base.as_ptr() as usize;
         if table.chunks.iter().any(|&chunk| (chunk..chunk + CHUNK * SIZE).contains(&at)) {
             table.free.push(self);
         }
     }
 
     pub(super) fn header(&self) -> &'static Header {
-        self.header
+        // SAFETY: `grow` made the pointer of the start of a slot: aligned, mapped for ever, and valid for atomics
+        // whatever the bytes. Nothing but atomics is in a header.
+        unsafe { self.base.as_ref() }
     }
 
     fn body(&self) -> *mut u8 {
-        // SAFETY: each header is the first 64 bytes of a slot of SIZE bytes.
-        unsafe { std::ptr::from_ref(self.header).cast::<u8>().add(size_of::<Header>()).cast_mut() }
+        // SAFETY: `base` was made from the whole chunk, in which each header is the first 64 bytes of SIZE bytes.
+        unsafe { self.base.as_ptr().cast::<u8>().add(size_of::<Header>()) }
     }
 
     /// The child enters the closure.
     pub(super) fn enter(&self) {
         // Release: pairs with the Acquire in `state`. Nothing is published; the order of the two states is.
-        self.header.state.store(state::ENTERED, Ordering::Release);
+        self.header().state.store(state::ENTERED, Ordering::Release);
     }
 
     /// Writes bytes that fit the body. They are nothing until [`Slot::commit`].
@@ -164,21 +174,22 @@ impl Slot {
             Place::File(n) => n | IN_FILE,
         };
         // Relaxed: published by the Release below.
-        self.header.length.store(length, Ordering::Relaxed);
-        self.header.finished_at.store(monotonic_nanos(), Ordering::Relaxed);
+        self.header().length.store(length, Ordering::Relaxed);
+        self.header().finished_at.store(monotonic_nanos(), Ordering::Relaxed);
         // Release: pairs with the Acquire in `state`; it publishes the body, the length and the time.
-        self.header.state.store(outcome, Ordering::Release);
+        self.header().state.store(outcome, Ordering::Release);
     }
 
     /// How far the child came.
     pub(super) fn state(&self) -> u32 {
         // Acquire: pairs with the Release in `commit`.
-        self.header.state.load(Ordering::Acquire)
+        self.header().state.load(Ordering::Acquire)
     }
 
     /// Where the committed bytes are. The length is the child's word: it is cut to what a body holds.
     pub(super) fn place(&self) -> Place {
-        let length = self.header.length.load(Ordering::Relaxed);
+        // Relaxed: who asks has seen the commit with the Acquire in `state`.
+        let length = self.header().length.load(Ordering::Relaxed);
         if length & IN_FILE != 0 { Place::File(length & !IN_FILE) } else { Place::Body((length as usize).min(BODY)) }
     }
 
@@ -197,7 +208,8 @@ impl Slot {
 
     /// When the closure ended, on CLOCK_MONOTONIC in nanoseconds; None if it has not.
     pub(super) fn finished_at(&self) -> Option<u64> {
-        match self.header.finished_at.load(Ordering::Relaxed) {
+        // Relaxed: the parent asks after the child's death, which orders everything.
+        match self.header().finished_at.load(Ordering::Relaxed) {
             0 => None,
             nanos => Some(nanos),
         }
@@ -239,21 +251,31 @@ impl Table {
     }
 
     fn grow(&mut self) -> io::Result<()> {
-        // A memfd rather than anonymous memory, because it has a name in /proc/PID/maps.
-        let file = rustix::fs::memfd_create("tine-slots", rustix::fs::MemfdFlags::CLOEXEC)?;
-        rustix::fs::ftruncate(&file, (CHUNK * SIZE) as u64)?;
-        let map = Map::file(file.as_fd(), CHUNK * SIZE, Sharing::Shared, Access::ReadWrite)?;
+        let map = pages(CHUNK * SIZE)?;
         let base = map.as_ptr();
         // Never unmapped: handlers and waiters of other processes may look at a word at any time.
         std::mem::forget(map);
         self.chunks.push(base.as_ptr() as usize);
         // The last is handed out first, so push in reverse: neighbours are used in order.
         for index in (0..CHUNK).rev() {
-            // SAFETY: the chunk is CHUNK * SIZE bytes, page aligned, zeroed (valid for atomics), never
-            // unmapped, and only ever accessed through these atomics and copies of the body.
-            let header = unsafe { base.add(index * SIZE).cast::<Header>().as_ref() };
-            self.free.push(Slot { header });
+            // SAFETY: the chunk is CHUNK * SIZE bytes. It starts at a page, so each slot is aligned for a header.
+            let base = unsafe { base.add(index * SIZE).cast::<Header>() };
+            self.free.push(Slot { base });
         }
         Ok(())
     }
+}
+
+/// Zeroed memory that is shared with every child.
+fn pages(len: usize) -> io::Result<Map> {
+    // A memfd where it can be, because that has a name in /proc/PID/maps. Not where the program limits the size of
+    // its files: the kernel answers a length over the limit with SIGXFSZ, which ends the program.
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    if limit.is_none_or(|limit| limit >= len as u64)
+        && let Ok(file) = rustix::fs::memfd_create("tine-slots", rustix::fs::MemfdFlags::CLOEXEC)
+    {
+        rustix::fs::ftruncate(&file, len as u64)?;
+        return Map::file(file.as_fd(), len, Sharing::Shared, Access::ReadWrite);
+    }
+    Map::anonymous(len, Sharing::Shared, false)
 }

@@ -68,6 +68,7 @@ impl Stop {
         static NOBODY: AtomicU32 = AtomicU32::new(0);
         let word = self.word().unwrap_or(&NOBODY);
         loop {
+            // Acquire: pairs with the Release of who asks.
             if word.load(Ordering::Acquire) != 0 {
                 return true;
             }
@@ -83,6 +84,7 @@ impl Stop {
                 // Woken, interrupted, already raised, or out of time: the word and the clock tell which.
                 Ok(()) | Err(Errno::INTR | Errno::AGAIN | Errno::TIMEDOUT) => {}
                 // Nothing else can come from a live, aligned word; were it to, better awake than asleep.
+                // Acquire: as above.
                 Err(_) => return word.load(Ordering::Acquire) != 0,
             }
         }

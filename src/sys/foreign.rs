@@ -64,11 +64,14 @@ fn descriptors() -> io::Result<Foreign> {
         let Ok(length) = rustix::fs::readlinkat_raw(&directory, name, &mut target) else { continue };
         match &target[..length] {
             b"anon_inode:[eventpoll]" => found.epolls.push(fd),
+            // Looked at to the end all the same: a caller who answers for the ring does not answer for epolls.
             b"anon_inode:[io_uring]" => {
-                found.refused = Some(format!(
-                    "descriptor {fd} is an io_uring: what a child queues on it would run against this process's memory; close it before the fork"
-                ));
-                return Ok(found);
+                found.refused.get_or_insert_with(|| {
+                    format!(
+                        "descriptor {fd} is an io_uring: what a child queues on it would run against this process's \
+                         memory; close it before the fork"
+                    )
+                });
             }
             _ => {}
         }
@@ -139,6 +142,14 @@ pub(crate) fn replace_epolls(epolls: &[RawFd]) -> io::Result<()> {
         replace(fresh.as_fd(), number)?;
     }
     Ok(())
+}
+
+/// A descriptor on which every operation fails with EBADF, to take a number out of use without freeing it.
+pub(crate) fn dead() -> io::Result<OwnedFd> {
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+    let open = |path: &str| rustix::fs::open(path, flags, rustix::fs::Mode::empty());
+    // Where there is no /dev there is still a root. As a directory it can be a starting point, but no more.
+    Ok(open("/dev/null").or_else(|_| open("/"))?)
 }
 
 /// Makes descriptor `number`, which is open, refer to what `with` refers to. The number never goes unowned.

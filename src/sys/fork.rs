@@ -21,15 +21,14 @@ pub(crate) enum Side {
 /// Forks, through libc: its atfork handlers run, its cached thread id and its robust list are made right. The
 /// raw system call does none of that, and every robust lock of the child would be a lie.
 ///
-/// Whatever is buffered in Rust's or C's stdout is written out first, else both sides hold the same bytes and
-/// they appear twice. The list of our mappings is held across the call, so that the child finds it whole.
+/// The list of our mappings is held across the call, so that the child finds it whole. Whatever is buffered for
+/// stdout appears twice, unless the caller has called [`flush`].
 ///
 /// # Safety
 ///
 /// In the child only the calling thread exists. If the parent had others, the child may use only what is
 /// async-signal-safe, until it execs or ends: any lock may be held for ever.
 pub(crate) unsafe fn fork() -> io::Result<Side> {
-    flush();
     // Asked before the fork, so that the child's number is one that the parent has passed.
     generation::current();
     let registry = map::registry();
@@ -62,7 +61,8 @@ pub(crate) unsafe fn fork_with_signals_blocked(alone: bool) -> io::Result<(Side,
     Ok((side, blocked))
 }
 
-/// Writes out what Rust and C have buffered for stdout. Errors (a closed or broken stdout) are nobody's here:
+/// Writes out what Rust and C have buffered for stdout. It takes the lock of stdout, so its caller holds none that a
+/// thread which is about to print could want. Errors (a closed or broken stdout) are nobody's here:
 /// the same bytes would have met them later.
 pub(crate) fn flush() {
     let _ = io::stdout().flush();

@@ -54,8 +54,9 @@ fn first() -> u64 {
         Some(page) => page,
         None => atfork_word(),
     };
-    // Release: pairs with the Acquire in `current`. The loser of a race leaks its page: once in a lifetime.
-    let _ = PAGE.compare_exchange(std::ptr::null_mut(), page, Ordering::AcqRel, Ordering::Acquire);
+    // Release: pairs with the Acquire in `current`. Nothing is read through the result: the loser of a race leaks its
+    // page, once in a lifetime, and goes on with the winner's.
+    let _ = PAGE.compare_exchange(std::ptr::null_mut(), page, Ordering::Release, Ordering::Relaxed);
     current()
 }
 
@@ -80,16 +81,18 @@ fn wiped_page() -> Option<*mut AtomicU64> {
 fn atfork_word() -> *mut AtomicU64 {
     static WORD: AtomicU64 = AtomicU64::new(0);
     extern "C" fn clear() {
+        // Relaxed: a child has one thread.
         WORD.store(0, Ordering::Relaxed);
     }
-    // SAFETY: `clear` is a plain store to a static, which is async-signal-safe. An error (no memory) would
-    // leave foreign forks unseen; our own forks call `renew_in_child` themselves.
+    // SAFETY: `clear` is a plain store to a static, which is async-signal-safe. An error (no memory for an entry
+    // of its list, on a kernel that refuses the advice) would leave forks unseen; nothing is left to try then.
     let _ = unsafe { libc::pthread_atfork(None, None, Some(clear)) };
     (&raw const WORD).cast_mut()
 }
 
 #[cold]
 fn renew(word: &AtomicU64) -> u64 {
+    // Relaxed throughout: only the numbers matter, and they only grow.
     let next = LAST.load(Ordering::Relaxed) + 1;
     // LAST first: another thread may fork between the two lines, and its child must not take `next` again.
     LAST.fetch_max(next, Ordering::Relaxed);

@@ -53,9 +53,15 @@ impl Parent {
         Ok(Parent { pid, on_main_thread })
     }
 
-    /// Whether this process is still the child of that parent.
+    /// Whether its children live by a descriptor, which may be refused them.
+    pub(crate) fn needs_lifeline(&self) -> bool {
+        !self.on_main_thread
+    }
+
+    /// Whether this process is still the child of that parent. In another pid namespace than the parent's nobody
+    /// can tell, and it is taken for granted.
     pub(crate) fn is_mine(&self) -> bool {
-        rustix::process::getppid() == Some(self.pid)
+        is_parent(self.pid).unwrap_or(true)
     }
 
     /// In the child: from here on it dies with its parent. Returns the descriptor that must stay open for
@@ -65,6 +71,7 @@ impl Parent {
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
             return Ok(None);
         }
+        // Acquire: pairs with the Release in `ensure_lifeline`, where another thread may have made it.
         let lifeline = LIFELINE.load(Ordering::Acquire);
         // SAFETY: `here` made a lifeline before the fork; its record is never freed.
         let reader = unsafe { (*lifeline).reader };
@@ -87,6 +94,12 @@ impl Parent {
     }
 }
 
+/// Whether `pid` is the parent of this process. None where that is in an outer pid namespace, whose numbers are not
+/// seen here: the program had `unshare`d before it forked.
+pub(crate) fn is_parent(pid: Pid) -> Option<bool> {
+    rustix::process::getppid().map(|parent| parent == pid)
+}
+
 /// `fcntl(2)`: which signal to send when I/O becomes possible.
 const F_SETSIG: i32 = 10;
 
@@ -99,13 +112,16 @@ fn ensure_lifeline() -> io::Result<()> {
         return Ok(());
     }
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    // Above the standard streams, which may be closed: what the program then prints would go into the pipe, and
+    // input is a reason to signal, too.
+    let (reader, writer) = (rustix::io::fcntl_dupfd_cloexec(&reader, 3)?, rustix::io::fcntl_dupfd_cloexec(&writer, 3)?);
     let new = Box::into_raw(Box::new(Lifeline {
         generation: here,
         reader: reader.into_raw_fd(),
         writer: writer.into_raw_fd(),
     }));
-    // Release: pairs with the Acquire above and in `die_with`.
-    match LIFELINE.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire) {
+    // Release: pairs with the Acquire above and in `die_with`. Relaxed on failure: the winner's is not looked at.
+    match LIFELINE.compare_exchange(old, new, Ordering::Release, Ordering::Relaxed) {
         Ok(_) => {
             // Inherited through a fork that was not ours: the parent's ends must not stay open here.
             // SAFETY: records are never freed, and the winner alone closes what an old one names.
@@ -125,7 +141,8 @@ fn ensure_lifeline() -> io::Result<()> {
 /// In the child, after [`Parent::die_with`]: lets go of the parent's own lifeline. A child that kept the
 /// writing end would keep its siblings alive after their parent's death, and itself.
 pub(crate) fn let_go_of_parents_lifeline() {
-    let old = LIFELINE.swap(ptr::null_mut(), Ordering::AcqRel);
+    // Acquire: as in `die_with`.
+    let old = LIFELINE.swap(ptr::null_mut(), Ordering::Acquire);
     // SAFETY: the record names the parent's ends, which this process holds only by inheritance.
     unsafe { close_ends(old) };
 }

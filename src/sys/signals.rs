@@ -10,9 +10,10 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::generation;
 use super::map::{Map, Sharing};
 use super::proc_file;
 
@@ -145,16 +146,23 @@ static NOTES: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 /// The word that asks this process to stop; null where nobody asks.
 static STOP: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 
-/// Names the words that the handlers write. They are in memory that is never unmapped.
+/// The process that [`NOTES`] and [`STOP`] are of. Who was forked from it by other means has copies of the handlers,
+/// and must not write there: the words may be another child's by then.
+static NOTED_BY: AtomicU64 = AtomicU64::new(0);
+
+/// Names the words that the handlers of this process write. They are in memory that is never unmapped.
 pub(crate) fn leave_notes_in(notes: &'static AtomicU32, stop: &'static AtomicU32) {
-    // Relaxed: written before the handlers are installed, and read on the same thread or by its signals.
+    // Relaxed: written before the handlers are installed and other threads started; read on the same thread, or by
+    // handlers of this process.
+    NOTED_BY.store(generation::current(), Ordering::Relaxed);
     NOTES.store(ptr::from_ref(notes).cast_mut(), Ordering::Relaxed);
     STOP.store(ptr::from_ref(stop).cast_mut(), Ordering::Relaxed);
 }
 
 fn note(bit: u32) {
+    // Relaxed: see `leave_notes_in`.
     let notes = NOTES.load(Ordering::Relaxed);
-    if !notes.is_null() {
+    if !notes.is_null() && NOTED_BY.load(Ordering::Relaxed) == generation::current() {
         // SAFETY: NOTES points to a word that is never unmapped. Relaxed: the parent reads it after the death
         // of this process, which orders everything.
         unsafe { (*notes).fetch_or(bit, Ordering::Relaxed) };
@@ -247,48 +255,101 @@ unsafe fn stack_pointer(context: *mut libc::c_void) -> usize {
 
 /// In the child: its own deadline, which holds whether or not anybody waits for it.
 ///
-/// After `limit` the process is asked to end (its stop word is set, SIGTERM is sent); after `grace` more the
-/// kernel kills it. The timers live in the kernel: no thread, nothing that a busy child could starve. They end
-/// with an exec.
-pub(crate) fn end_after(limit: Duration, grace: Duration) -> io::Result<()> {
-    let ask = libc::SIGRTMAX() - 1;
-    install(ask, on_deadline, libc::SA_SIGINFO | libc::SA_RESTART)?;
-    start_timer(limit, ask)?;
-    start_timer(limit.saturating_add(grace), libc::SIGKILL)
+/// The timers live in the kernel: no thread, nothing that a busy child could starve. They end with an exec.
+pub(crate) struct Timers {
+    ask: libc::timer_t,
+    kill: libc::timer_t,
+}
+
+/// What the handler of the deadline sends to its own process: SIGTERM where there is a grace, else SIGKILL.
+static AT_DEADLINE: AtomicI32 = AtomicI32::new(libc::SIGTERM);
+
+/// The signal of the deadline: a real-time one that no program is likely to use.
+fn deadline_signal() -> i32 {
+    libc::SIGRTMAX() - 1
+}
+
+impl Timers {
+    /// Makes them; they stand still.
+    pub(crate) fn new() -> io::Result<Timers> {
+        install(deadline_signal(), on_deadline, libc::SA_SIGINFO | libc::SA_RESTART)?;
+        Ok(Timers { ask: timer(deadline_signal())?, kill: timer(libc::SIGKILL)? })
+    }
+
+    /// After `limit` the process notes its deadline and is asked to end (its stop word is set, SIGTERM is sent);
+    /// after `grace` more the kernel kills it. Without a grace it kills itself when it has noted.
+    pub(crate) fn start(self, limit: Duration, grace: Duration) -> io::Result<()> {
+        /// What a process that is deaf to the first signal lives longer than a grace of zero: time for the others
+        /// to note why they end.
+        const MARGIN: Duration = Duration::from_millis(10);
+        if grace.is_zero() {
+            // Relaxed: read by a signal handler of this process, later.
+            AT_DEADLINE.store(libc::SIGKILL, Ordering::Relaxed);
+        }
+        start_timer(self.ask, limit)?;
+        start_timer(self.kill, limit.saturating_add(grace.max(MARGIN)))
+    }
 }
 
 extern "C" fn on_deadline(_: i32, _: *mut libc::siginfo_t, _: *mut libc::c_void) {
     note(NOTE_TIMED_OUT);
+    // Relaxed: see `leave_notes_in`.
     let stop = STOP.load(Ordering::Relaxed);
-    if !stop.is_null() {
+    if !stop.is_null() && NOTED_BY.load(Ordering::Relaxed) == generation::current() {
         // SAFETY: STOP points to a word that is never unmapped.
         let stop = unsafe { &*stop };
         // Release: pairs with the Acquire in `Stop::is_requested`.
         stop.store(1, Ordering::Release);
         let _ = rustix::thread::futex::wake(stop, rustix::thread::futex::Flags::empty(), i32::MAX as u32);
     }
-    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
+    // Relaxed: stored before the timer was started.
+    let signal = from_number(AT_DEADLINE.load(Ordering::Relaxed)).unwrap_or(rustix::process::Signal::KILL);
+    let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
 }
 
-fn start_timer(after: Duration, signal: i32) -> io::Result<()> {
-    // A timer of zero is no timer: the least is a nanosecond. The most is far away.
-    let after = after.clamp(Duration::from_nanos(1), Duration::from_secs(i32::MAX as u64));
-    // SAFETY: all-zero bytes are valid for both structs; the pointers are to live values; CLOCK_MONOTONIC
-    // exists. Numbers are valid signals.
-    let result = unsafe {
+fn timer(signal: i32) -> io::Result<libc::timer_t> {
+    // SAFETY: all-zero bytes are valid for both types; the pointers are to live values; CLOCK_MONOTONIC exists; the
+    // number is a valid signal.
+    unsafe {
         let mut event = MaybeUninit::<libc::sigevent>::zeroed().assume_init();
         event.sigev_notify = libc::SIGEV_SIGNAL;
         event.sigev_signo = signal;
         let mut timer = MaybeUninit::<libc::timer_t>::zeroed().assume_init();
-        if libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer) != 0 {
-            return Err(io::Error::last_os_error());
+        match libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer) {
+            0 => Ok(timer),
+            _ => Err(io::Error::last_os_error()),
         }
+    }
+}
+
+fn start_timer(timer: libc::timer_t, after: Duration) -> io::Result<()> {
+    // A timer of zero is no timer: the least is a nanosecond. The most is far away.
+    let after = after.clamp(Duration::from_nanos(1), Duration::from_secs(i32::MAX as u64));
+    // SAFETY: all-zero bytes are valid for the struct, which lives through the call; `timer` made the timer, in this
+    // process, and nobody deletes it.
+    let result = unsafe {
         let mut when = MaybeUninit::<libc::itimerspec>::zeroed().assume_init();
         when.it_value.tv_sec = after.as_secs() as _;
         when.it_value.tv_nsec = after.subsec_nanos() as _;
         libc::timer_settime(timer, 0, &raw const when, ptr::null_mut())
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Whether a dead child that is not yet reaped, and has left no note of its deadline, may have been killed by it
+/// nevertheless: because the signal still waits to be handled (it was blocked, or the process stood still), or
+/// because the process no longer had the handler (it ignored the signal, or is another program).
+pub(crate) fn may_have_missed_its_deadline(child: rustix::process::Pid) -> bool {
+    let Ok(status) = std::fs::read(format!("/proc/{}/status", child.as_raw_nonzero())) else { return true };
+    let has = |field: &str| {
+        let line = status.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(field.as_bytes()));
+        let mask = line.and_then(|mask| u64::from_str_radix(std::str::from_utf8(mask).ok()?.trim(), 16).ok());
+        mask.map(|mask| mask & (1 << (deadline_signal() - 1)) != 0)
+    };
+    match (has("ShdPnd:"), has("SigCgt:")) {
+        (Some(waiting), Some(caught)) => waiting || !caught,
+        _ => true,
+    }
 }
 
 /// The signal of a number that the kernel reported; real-time ones included.

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The names of the other threads of this process; empty if there are none.
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 /// does nothing. It costs a quarter of a microsecond; listing `/proc/self/task` costs ten.
 ///
 /// Right after `thread.join()` the kernel may still count the thread for some milliseconds, since join returns
-/// before the thread has left the kernel. So a refusal is asked again while `/proc` shows one task.
+/// before the thread has left the kernel. So a refusal is asked again while `/proc` shows no other living task.
 pub(crate) fn others() -> io::Result<Vec<String>> {
     let mut patience = None;
     loop {
@@ -25,41 +26,89 @@ pub(crate) fn others() -> io::Result<Vec<String>> {
             return Ok(Vec::new());
         }
         let refusal = io::Error::last_os_error();
-        let names = tasks()?;
-        if refusal.raw_os_error() != Some(libc::EINVAL) || !names.is_empty() {
+        let tasks = tasks()?;
+        if refusal.raw_os_error() != Some(libc::EINVAL) || !tasks.living.is_empty() {
             // A sandbox may forbid the call: then the list of tasks is the answer.
-            return Ok(names);
+            return Ok(tasks.living);
         }
         let deadline = *patience.get_or_insert_with(|| Instant::now() + Duration::from_millis(20));
         if Instant::now() >= deadline {
-            return Ok(vec!["(a process that shares this memory, made by clone with CLONE_VM)".to_owned()]);
+            return Ok(match tasks.leaving {
+                // On a busy machine they may take longer; they will run no more code of the program's.
+                true => Vec::new(),
+                false => vec!["(a process that shares this memory, made by clone with CLONE_VM)".to_owned()],
+            });
         }
         std::thread::yield_now();
     }
 }
 
-/// The names of the other tasks of this process, as `/proc` lists them.
-fn tasks() -> io::Result<Vec<String>> {
+/// The other tasks of this process, as `/proc` lists them.
+#[derive(Debug, Default)]
+struct Tasks {
+    /// Their names: up to 15 bytes of anything, so bytes that are no text are replaced.
+    living: Vec<String>,
+    /// Whether there are some that have run their last instruction of the program's.
+    leaving: bool,
+}
+
+fn tasks() -> io::Result<Tasks> {
     let me = rustix::thread::gettid().as_raw_nonzero().to_string();
-    let mut names = Vec::new();
+    let mut tasks = Tasks::default();
     for entry in std::fs::read_dir("/proc/self/task")? {
         let entry = entry?;
         if entry.file_name().to_string_lossy() == me {
             continue;
         }
-        // A task that ends between the listing and the look is gone, which is as good as never listed.
-        let Ok(name) = std::fs::read_to_string(entry.path().join("comm")) else { continue };
-        // So is one that has ended but is still listed.
-        if task_is_dead(&entry.path()) {
-            continue;
+        match living_name(&entry.path()) {
+            Ok(Some(name)) => tasks.living.push(name),
+            Ok(None) => tasks.leaving = true,
+            // A task that ends between the listing and the look is gone, which is as good as never listed.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)) => {}
+            Err(error) => return Err(error),
         }
-        names.push(name.trim_end().to_owned());
     }
-    Ok(names)
+    Ok(tasks)
 }
 
-fn task_is_dead(task: &std::path::Path) -> bool {
-    let Ok(stat) = std::fs::read_to_string(task.join("stat")) else { return true };
-    // The name in brackets may hold anything; what follows its last bracket is regular.
-    matches!(stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()), Some('X' | 'Z'))
+/// The name of a task; None if it is dead, or on its way out of the kernel.
+fn living_name(task: &Path) -> io::Result<Option<String>> {
+    let stat = std::fs::read(task.join("stat"))?;
+    Ok(parse(&stat).ok_or(io::ErrorKind::InvalidData)?.map(|name| String::from_utf8_lossy(name).into_owned()))
+}
+
+/// The name in a `stat` of `/proc`, None if it says that the task is dead; None outside where it says nothing.
+///
+/// ```text
+///   4711 (any 15 bytes) S 1 2 3 4 5 flags ...
+/// ```
+fn parse(stat: &[u8]) -> Option<Option<&[u8]>> {
+    /// Of the kernel's `linux/sched.h`: set before a joiner can be woken, never cleared.
+    const PF_EXITING: u32 = 4;
+    let open = stat.iter().position(|&b| b == b'(')?;
+    // The name may hold anything, brackets too; what follows its last bracket is regular.
+    let close = stat.windows(2).rposition(|two| two == b") ")?;
+    let name = stat.get(open + 1..close)?;
+    let mut fields = stat[close + 2..].split(|&b| b == b' ');
+    let state = fields.next()?.first()?;
+    let flags: u32 = std::str::from_utf8(fields.nth(9 - 4)?).ok()?.parse().ok()?;
+    Some((!matches!(state, b'X' | b'Z') && flags & PF_EXITING == 0).then_some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn living_and_leaving_tasks_are_told_apart() {
+        assert_eq!(parse(b"7 (a name) S 1 2 3 4 5 4194368 0 0"), Some(Some(&b"a name"[..])));
+        assert_eq!(parse(b"7 (\xc3) Z (\xff) R 1 2 3 4 5 64 0 0"), Some(Some(&b"\xc3) Z (\xff"[..])));
+        // PF_EXITING, whatever the state; and the dead.
+        assert_eq!(parse(b"7 (a) R 1 2 3 4 5 4194372 0 0"), Some(None));
+        assert_eq!(parse(b"7 (a) Z 1 2 3 4 5 0 0 0"), Some(None));
+        assert_eq!(parse(b"7 (a) X 1 2 3 4 5 0 0 0"), Some(None));
+        for torn in [&b""[..], b"7 (a)", b"7 (a) ", b"7 (a) R 1 2", b"7 (a) R 1 2 3 4 5 x 0", b") ("] {
+            assert_eq!(parse(torn), None);
+        }
+    }
 }
