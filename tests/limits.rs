@@ -22,6 +22,7 @@ fn main() {
         a_spawn_that_fails_after_the_fork_leaves_no_child,
         no_timers,
         a_spawn_waits_for_no_lock_while_it_holds_one,
+        no_lock_of_another_thread_is_held_in_a_child,
     ]);
 }
 
@@ -300,4 +301,49 @@ fn a_spawn_waits_for_no_lock_while_it_holds_one() {
         spawn(|| ()).unwrap().join().unwrap();
         support::children().is_empty()
     });
+}
+
+/// Another thread maps memory, adds hooks, drops handles: whatever lock of the library it holds at the moment of a
+/// fork, the child finds it open. (Each lock that is not held across the fork hangs some of these children.)
+fn no_lock_of_another_thread_is_held_in_a_child() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let before = support::descriptors();
+    let map = || drop(tine::memory::Private::<[u8]>::zeroed(4096));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|s| {
+        for _ in 0..2 {
+            s.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    map();
+                    // SAFETY: the closure only ends the process.
+                    drop(unsafe { tine::process::spawn_unchecked(|| end_with(0)) });
+                }
+            });
+        }
+        for _ in 0..300 {
+            let uses_all = move || {
+                map();
+                end_with(5);
+            };
+            // SAFETY: glibc makes malloc usable in the child; the closure uses no lock but that and the library's.
+            let child = unsafe { tine::process::spawn_unchecked(uses_all) }.unwrap();
+            let exit = child.wait_timeout(std::time::Duration::from_secs(5)).unwrap();
+            if exit.is_none() {
+                done.store(true, Ordering::Relaxed);
+                child.kill().unwrap();
+            }
+            assert_eq!(exit.expect("the child waits for a lock for ever").status.code(), Some(5));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    support::until("all are reaped", || {
+        spawn(|| ()).unwrap().join().unwrap();
+        support::children().is_empty()
+    });
+    // The lifeline of children of other threads is kept; it is not needed any more here.
+    for (number, what) in support::descriptors().difference(&before) {
+        assert!(what.starts_with("pipe:"), "{what}");
+        // SAFETY: the number is open, and its owner never looks at it again in this process.
+        unsafe { libc::close(number.parse().unwrap()) };
+    }
 }

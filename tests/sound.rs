@@ -41,6 +41,8 @@ fn main() {
         a_borrowed_descriptor_of_a_handle_is_never_another_file,
         a_captured_handle_closes_only_its_own,
         forks_are_seen_where_pages_cannot_be_wiped,
+        a_joined_thread_that_a_debugger_holds_is_named,
+        a_child_of_a_threaded_parent_keeps_off_the_panic_hook,
     ]);
 }
 
@@ -475,4 +477,62 @@ fn forks_are_seen_where_pages_cannot_be_wiped() {
     assert!(!child.is_finished());
     child.request_stop().unwrap();
     child.join().unwrap();
+}
+
+/// A traced thread that has ended stays until its tracer has looked. While it does, the kernel cannot say whether this
+/// process is alone with its memory.
+fn a_joined_thread_that_a_debugger_holds_is_named() {
+    let (mut is_seized, seized) = std::io::pipe().unwrap();
+    let (mut told, tell) = std::io::pipe().unwrap();
+    let tracer = spawn(|| {
+        let mut tid = [0; 4];
+        std::io::Read::read_exact(&mut told, &mut tid).unwrap();
+        // SAFETY: the call reads integers only.
+        let answer = unsafe { libc::ptrace(libc::PTRACE_SEIZE, i32::from_ne_bytes(tid), 0, 0) };
+        std::io::Write::write_all(&mut &seized, if answer == 0 { b"y" } else { b"n" }).unwrap();
+        stop().wait();
+    });
+    let tracer = tracer.unwrap();
+    let (end, ended) = mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        std::io::Write::write_all(&mut &tell, &rustix::thread::gettid().as_raw_nonzero().get().to_ne_bytes()).unwrap();
+        ended.recv().unwrap_err();
+    });
+    let mut answer = [0];
+    std::io::Read::read_exact(&mut is_seized, &mut answer).unwrap();
+    drop(end);
+    thread.join().unwrap();
+    let refused = spawn(|| 1_u64);
+    tracer.request_stop().unwrap();
+    tracer.join().unwrap();
+    if answer != *b"y" {
+        support::skip("threads cannot be traced here");
+    }
+    let Err(SpawnError::MultiThreaded { threads }) = refused else { panic!("{refused:?}") };
+    assert!(threads.len() == 1 && threads[0].contains("debugger"), "{threads:?}");
+    assert_eq!(spawn(|| 1_u64).unwrap().join().unwrap(), 1);
+}
+
+/// A thread that panics holds the lock of the panic hook. The child of another, which has a copy of the lock and not of
+/// the thread, must not want it.
+fn a_child_of_a_threaded_parent_keeps_off_the_panic_hook() {
+    let (hooked, is_hooked) = mpsc::sync_channel::<()>(1);
+    let (end, ended) = mpsc::channel::<()>();
+    let ended = std::sync::Mutex::new(ended);
+    std::panic::set_hook(Box::new(move |_| {
+        hooked.send(()).unwrap();
+        let _ = ended.lock().unwrap().recv();
+    }));
+    let thread = std::thread::spawn(|| panic!("as asked"));
+    is_hooked.recv().unwrap();
+    // SAFETY: the closure only ends the process.
+    let child: tine::JoinHandle<()> = unsafe { spawn_unchecked(|| libc::_exit(3)) }.unwrap();
+    let exit = child.wait_timeout(Duration::from_secs(10)).unwrap();
+    drop(end);
+    thread.join().unwrap_err();
+    drop(std::panic::take_hook());
+    if exit.is_none() {
+        child.kill().unwrap();
+    }
+    assert_eq!(exit.expect("the child waits for the hook's lock for ever").status.code(), Some(3));
 }

@@ -50,6 +50,11 @@ fn main() {
         a_raw_fork_runs_the_hooks_and_is_known_to_have_run,
         a_spawn_in_the_middle_of_a_print,
         a_panic_in_a_child_of_an_unwinding_parent,
+        a_spawn_reaps_what_was_dropped,
+        slots_of_another_process_are_not_handed_out,
+        a_child_begins_when_the_parents_captures_are_dropped,
+        a_spawn_in_the_drop_of_a_capture,
+        the_memory_of_a_result_is_not_kept_by_copies,
     ]);
 }
 
@@ -374,6 +379,21 @@ fn a_foreign_fork_inside_the_closure_commits_nothing() {
     let child = child.unwrap();
     assert_eq!(child.join().unwrap(), 42);
     assert_eq!(std::io::read_to_string(reader).unwrap(), "0\n", "the stray copy ended by _exit(0)");
+    // Nor where the child itself commits nothing.
+    let child = spawn(|| {
+        // SAFETY: as above.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            return 666_u64;
+        }
+        // SAFETY: our own child; a null status is not written. Then this process ends without a result.
+        unsafe {
+            libc::waitpid(pid, std::ptr::null_mut(), 0);
+            libc::_exit(3)
+        }
+    });
+    let joined = child.unwrap().join();
+    assert!(matches!(&joined, Err(JoinError::Died(exit)) if exit.cause == Cause::Code(3)), "{joined:?}");
 }
 
 fn a_handle_in_a_child_is_not_its_own() {
@@ -483,6 +503,19 @@ fn descriptors_of_siblings_do_not_pile_up() {
     for sibling in siblings {
         sibling.join().unwrap();
     }
+    // Of those whose handles were dropped not even the numbers stay: nothing names them any more.
+    let all = || spawn(|| support::descriptors().len() as u64).unwrap().join().unwrap();
+    let alone = all();
+    let (go_on, gate) = std::io::pipe().unwrap();
+    for _ in 0..20 {
+        drop(spawn(|| std::io::Read::read(&mut &go_on, &mut [0]).is_ok()).unwrap());
+    }
+    assert_eq!(all(), alone + 2, "more than the pipe");
+    (&gate).write_all(&[0; 20]).unwrap();
+    support::until("they are reaped by later spawns", || {
+        spawn(|| ()).unwrap().join().unwrap();
+        support::children().is_empty()
+    });
 }
 
 fn threads_of_the_child_are_its_own() {
@@ -602,4 +635,129 @@ fn a_panic_in_a_child_of_an_unwinding_parent() {
         panic!("the parent's")
     }));
     assert_eq!(*seen.borrow(), "the child's");
+}
+
+fn a_spawn_reaps_what_was_dropped() {
+    let (go_on, gate) = std::io::pipe().unwrap();
+    for _ in 0..3 {
+        drop(spawn(|| std::io::Read::read(&mut &go_on, &mut [0]).is_ok()).unwrap());
+    }
+    // The children hold the pipe's other end as well: a byte for each.
+    (&gate).write_all(b"...").unwrap();
+    for child in support::children() {
+        let stat = format!("/proc/{}/stat", child.as_raw_nonzero());
+        support::until("it has ended", || std::fs::read_to_string(&stat).unwrap().contains(") Z "));
+    }
+    let kept = spawn(|| stop().wait()).unwrap();
+    assert_eq!(support::children().len(), 1, "zombies are left");
+    kept.request_stop().unwrap();
+    kept.join().unwrap();
+}
+
+/// A copy of this process that was forked by other means sees the same abandoned child end. Its slot is not the
+/// copy's to hand out: this process does so too, and one child would write into the slot of another.
+fn slots_of_another_process_are_not_handed_out() {
+    let abandoned = spawn(|| stop().wait()).unwrap();
+    let pid = rustix::process::Pid::from_raw(abandoned.id() as i32).unwrap();
+    drop(abandoned);
+    let (mut is_up, up) = std::io::pipe().unwrap();
+    let (mut gate, go_on) = std::io::pipe().unwrap();
+    let (mut is_done, done) = std::io::pipe().unwrap();
+    // SAFETY: a case has one thread; the copy ends here.
+    let copy = unsafe { libc::fork() };
+    if copy == 0 {
+        rustix::process::kill_process(pid, tine::process::Signal::KILL).unwrap();
+        let stat = format!("/proc/{}/stat", pid.as_raw_nonzero());
+        support::until("it has ended", || std::fs::read_to_string(&stat).unwrap().contains(") Z "));
+        let child = spawn(|| {
+            (&up).write_all(b"!").unwrap();
+            std::io::Read::read_exact(&mut gate, &mut [0]).unwrap();
+            666_u64
+        });
+        assert_eq!(child.unwrap().join().unwrap(), 666);
+        (&done).write_all(b"!").unwrap();
+        // SAFETY: ends the copy without this process's destructors.
+        unsafe { libc::_exit(0) }
+    }
+    std::io::Read::read_exact(&mut is_up, &mut [0]).unwrap();
+    let child = spawn(|| -> u64 {
+        (&go_on).write_all(b"!").unwrap();
+        std::io::Read::read_exact(&mut is_done, &mut [0]).unwrap();
+        // SAFETY: ends the child without a result.
+        unsafe { libc::_exit(3) }
+    });
+    let joined = child.unwrap().join();
+    assert!(matches!(&joined, Err(JoinError::Died(exit)) if exit.cause == Cause::Code(3)), "{joined:?}");
+    let copy = rustix::process::Pid::from_raw(copy);
+    rustix::process::waitpid(copy, rustix::process::WaitOptions::empty()).unwrap();
+}
+
+fn a_child_begins_when_the_parents_captures_are_dropped() {
+    use std::sync::atomic::AtomicU32;
+    let flags = tine::Shared::<[AtomicU32]>::from_fn(2, |_| 0.into()).unwrap();
+    struct Slow(tine::Shared<[AtomicU32]>, u32);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            let start = std::time::Instant::now();
+            // A child that was let go early would be here long before.
+            while std::process::id() == self.1 && start.elapsed() < Duration::from_millis(100) {
+                if self.0[0].load(Ordering::SeqCst) == 1 {
+                    return;
+                }
+                std::thread::yield_now();
+            }
+            self.0[1].store(1, Ordering::SeqCst);
+        }
+    }
+    let slow = Slow(flags.clone(), std::process::id());
+    let child = spawn(move || {
+        let _slow = &slow;
+        flags[0].store(1, Ordering::SeqCst);
+        flags[1].load(Ordering::SeqCst)
+    });
+    assert_eq!(child.unwrap().join().unwrap(), 1, "the child began before");
+}
+
+/// What drops a child's captures may spawn another child. That one has handed over nothing.
+fn a_spawn_in_the_drop_of_a_capture() {
+    let file = support::TempFile::new("drops");
+    struct Spawns(String, u32);
+    impl Drop for Spawns {
+        fn drop(&mut self) {
+            if std::process::id() == self.1 {
+                let path = self.0.clone();
+                let inner = spawn(move || {
+                    drop(Moved(Drops(path)));
+                    9_u64
+                });
+                assert_eq!(inner.unwrap().join().unwrap(), 9);
+            }
+        }
+    }
+    let spawns = Spawns(file.path().to_owned(), std::process::id());
+    let child = spawn(move || spawns.0.len() as u64).unwrap();
+    assert_eq!(child.join().unwrap(), file.path().len() as u64);
+    assert_eq!(std::fs::read_to_string(file.path()).unwrap().lines().count(), 1, "the inner child's drop did nothing");
+}
+
+/// A copy of this process that was forked by other means has all its descriptors, and may live for long.
+fn the_memory_of_a_result_is_not_kept_by_copies() {
+    let child = spawn(|| "x".repeat(1 << 20)).unwrap();
+    let (mut gate, go_on) = std::io::pipe().unwrap();
+    // SAFETY: a case has one thread; the copy ends here.
+    let copy = unsafe { libc::fork() };
+    if copy == 0 {
+        drop(go_on);
+        let _ = std::io::Read::read(&mut gate, &mut [0]);
+        let results = support::descriptors().into_iter().filter(|(_, what)| what.contains("tine-result"));
+        let sizes: Vec<u64> =
+            results.map(|(number, _)| std::fs::metadata(format!("/proc/self/fd/{number}")).unwrap().len()).collect();
+        // SAFETY: ends the copy without this process's destructors.
+        unsafe { libc::_exit(if sizes == [0] { 0 } else { 1 }) }
+    }
+    assert_eq!(child.join().unwrap().len(), 1 << 20);
+    drop(go_on);
+    let copy = rustix::process::Pid::from_raw(copy);
+    let status = rustix::process::waitpid(copy, rustix::process::WaitOptions::empty()).unwrap().unwrap().1;
+    assert_eq!(status.exit_status(), Some(0), "the result is still in memory");
 }

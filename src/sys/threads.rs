@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// Right after `thread.join()` the kernel may still count the thread for some milliseconds, since join returns
 /// before the thread has left the kernel. So a refusal is asked again while `/proc` shows no other living task.
 pub(crate) fn others() -> io::Result<Vec<String>> {
-    let mut patience = None;
+    let start = Instant::now();
     loop {
         // SAFETY: with CLONE_VM alone, unshare never changes anything: it either finds that there is nobody
         // to unshare from, or refuses.
@@ -31,13 +31,14 @@ pub(crate) fn others() -> io::Result<Vec<String>> {
             // A sandbox may forbid the call: then the list of tasks is the answer.
             return Ok(tasks.living);
         }
-        let deadline = *patience.get_or_insert_with(|| Instant::now() + Duration::from_millis(20));
-        if Instant::now() >= deadline {
-            return Ok(match tasks.leaving {
-                // On a busy machine they may take longer; they will run no more code of the program's.
-                true => Vec::new(),
-                false => vec!["(a process that shares this memory, made by clone with CLONE_VM)".to_owned()],
-            });
+        // Who is on the way out needs a processor for that, which on a busy machine may take a while.
+        let patience = if tasks.leaving { Duration::from_secs(1) } else { Duration::from_millis(20) };
+        if start.elapsed() >= patience {
+            let who = match tasks.leaving {
+                true => "(a thread that has ended, but is held in the kernel, as by a debugger)",
+                false => "(a process that shares this memory, made by clone with CLONE_VM)",
+            };
+            return Ok(vec![who.to_owned()]);
         }
         std::thread::yield_now();
     }
