@@ -22,6 +22,7 @@ fn main() {
         a_lifeline_is_no_standard_stream,
         children_in_another_pid_namespace,
         a_lifeline_that_cannot_be_had_fails_the_spawn,
+        a_child_whose_parent_dies_before_go_never_runs,
     ]);
 }
 
@@ -265,4 +266,28 @@ fn a_lifeline_that_cannot_be_had_fails_the_spawn() {
         assert!(support::children().is_empty());
     });
     assert_eq!(status.code(), Some(0));
+}
+
+/// Even one that may outlive its parent: a parent that died before it said GO never counted on it.
+fn a_child_whose_parent_dies_before_go_never_runs() {
+    struct Deadly(u32);
+    impl Drop for Deadly {
+        fn drop(&mut self) {
+            if std::process::id() == self.0 {
+                rustix::process::kill_process(rustix::process::getpid(), Signal::KILL).unwrap();
+            }
+        }
+    }
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let status = support::in_child(move || {
+        let deadly = Deadly(std::process::id());
+        let child = Builder::new().die_with_parent(false).spawn(move || {
+            let _deadly = &deadly;
+            writer.write_all(b"ran").unwrap();
+        });
+        drop(child);
+    });
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGKILL));
+    // The end of the pipe comes when the child is gone.
+    assert_eq!(std::io::read_to_string(reader).unwrap(), "");
 }

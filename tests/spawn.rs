@@ -55,6 +55,7 @@ fn main() {
         a_child_begins_when_the_parents_captures_are_dropped,
         a_spawn_in_the_drop_of_a_capture,
         the_memory_of_a_result_is_not_kept_by_copies,
+        a_hook_may_register_another,
     ]);
 }
 
@@ -760,4 +761,15 @@ fn the_memory_of_a_result_is_not_kept_by_copies() {
     let copy = rustix::process::Pid::from_raw(copy);
     let status = rustix::process::waitpid(copy, rustix::process::WaitOptions::empty()).unwrap().unwrap().1;
     assert_eq!(status.exit_status(), Some(0), "the result is still in memory");
+}
+
+fn a_hook_may_register_another() {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    fn counts() {
+        COUNT.store(COUNT.load(Ordering::SeqCst) + 1, Ordering::SeqCst);
+    }
+    after_fork_in_child(|| after_fork_in_child(counts));
+    let count = || COUNT.load(Ordering::SeqCst) as u64;
+    assert_eq!(spawn(count).unwrap().join().unwrap(), 0, "it is for the children of the child");
+    assert_eq!(spawn(move || spawn(count).unwrap().join().unwrap()).unwrap().join().unwrap(), 1);
 }
