@@ -23,6 +23,7 @@ fn main() {
         a_panic_in_a_payloads_drop_is_no_second_one,
         a_panic_in_a_captures_drop_is_a_panic,
         a_panic_in_a_result_that_encodes,
+        a_result_is_committed_before_its_copy_is_dropped,
         a_panic_that_was_caught_is_none,
         an_unencodable_result,
         an_undecodable_result,
@@ -256,6 +257,33 @@ impl Wire for Awkward {
 
 fn a_panic_in_a_result_that_encodes() {
     assert_eq!(panic_of(spawn(|| Awkward(0)).unwrap()).message, "from encode");
+}
+
+fn a_result_is_committed_before_its_copy_is_dropped() {
+    struct Bomb(u32);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            match self.0 {
+                0 => {}
+                1 => panic!("from the drop of the result"),
+                _ => std::process::abort(),
+            }
+        }
+    }
+    impl Wire for Bomb {
+        fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
+            self.0.encode(out)
+        }
+        // What arrives is harmless.
+        fn decode(input: &mut Decoder<'_>) -> Result<Bomb, DecodeError> {
+            u32::decode(input).map(|_| Bomb(0))
+        }
+    }
+    for kind in [0, 1, 2] {
+        let child = spawn(move || Bomb(kind)).unwrap();
+        assert_eq!(child.wait().unwrap().ran, Ran::Yes);
+        assert_eq!(child.join().map(|bomb| bomb.0).unwrap(), 0);
+    }
 }
 
 fn a_panic_that_was_caught_is_none() {
@@ -660,14 +688,17 @@ fn a_timeout_with_grace_asks_first() {
     assert_eq!(std::io::read_to_string(reader).unwrap(), "asked");
     assert!(matches!(failure(child), JoinError::TimedOut(_)));
     // Deaf to the flag, not to SIGTERM.
-    assert!(matches!(failure(limited().spawn(|| -> u64 { endless_sleep() }).unwrap()), JoinError::TimedOut(_)));
+    let limited = Builder::new().timeout(Duration::from_millis(30)).grace(Duration::from_millis(200));
+    let error = failure(limited.spawn(|| -> u64 { endless_sleep() }).unwrap());
+    let JoinError::TimedOut(exit) = error else { panic!("{error:?}") };
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&exit.status), Some(libc::SIGTERM));
+    assert!(exit.age >= Duration::from_millis(130), "before half of the grace: {exit}");
 }
 
 fn a_result_in_the_grace_counts() {
-    let limited = Builder::new().timeout(Duration::from_millis(30)).grace(Duration::from_secs(20));
+    // Cooperative, and no more: SIGTERM, which would end it, comes later.
+    let limited = Builder::new().timeout(Duration::from_millis(30)).grace(Duration::from_secs(40));
     let child = limited.spawn(|| {
-        // SAFETY: ignoring a signal runs no code.
-        unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
         stop().wait();
         11_u64
     });
@@ -860,14 +891,10 @@ fn a_child_whose_death_a_debugger_holds_back() {
 fn a_grace_without_end() {
     let limited = Builder::new().timeout(Duration::from_millis(20)).grace(Duration::MAX);
     let child = limited.spawn(|| {
-        // SAFETY: ignoring a signal runs no code.
-        unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
         stop().wait();
         11_u64
     });
     assert_eq!(child.unwrap().join().unwrap(), 11);
-    let limited = Builder::new().timeout(Duration::from_millis(20)).grace(Duration::MAX);
-    assert!(matches!(failure(limited.spawn(|| -> u64 { endless_sleep() }).unwrap()), JoinError::TimedOut(_)));
 }
 
 fn a_deadline_starts_with_the_closure() {

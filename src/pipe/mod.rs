@@ -13,14 +13,12 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! | file | holds | may fail with |
+//! | to | use | may fail with |
 //! |---|---|---|
-//! | `stream` | [`pipe`], [`Reader`], [`Writer`]: bytes, with deadlines, without SIGPIPE | [`io::Error`](std::io::Error), [`WrongDescriptor`] |
-//! | `frame` | how a message is cut so that nothing can tear it: pure code, no descriptor | [`frame::Fault`] |
-//! | `frame_writer`, `frame_reader` | [`FrameWriter`], [`FrameReader`]: whole values, over a pipe | [`SendFrameError`], [`RecvFrameError`] |
-//! | `socket` | [`socket_pair`], [`Socket`]: bytes and descriptors together | [`SendFdsError`], [`RecvFdsError`] |
-//! | `descriptor` | what a descriptor is, told when it is the wrong one | |
-//! | `ready`, `quiet` | waiting for a descriptor; writing without SIGPIPE | |
+//! | send bytes, with deadlines, without SIGPIPE | [`pipe`], [`Reader`], [`Writer`] | [`io::Error`](std::io::Error), [`WrongDescriptor`] |
+//! | send values, whole or not at all | [`FrameWriter`], [`FrameReader`] | [`SendFrameError`], [`RecvFrameError`] |
+//! | send descriptors | [`socket_pair`], [`Socket`] | [`SendFdsError`], [`RecvFdsError`] |
+//! | cut messages without a descriptor at hand | [`frame`] | [`frame::Fault`] |
 //!
 //! # Who sees the end
 //!

@@ -189,7 +189,10 @@ impl Builder {
     /// Keeps the last `bytes` of what the child and its descendants write to stderr, for
     /// [`Exit::stderr_tail`](super::Exit::stderr_tail), instead of showing it. It is kept in memory, which grows
     /// with what is written while nobody waits for the child, and is cut to about `bytes` ten times a second
-    /// while somebody does. Overrides [`Builder::stderr`]. Default: 0, nothing is kept.
+    /// while somebody does. Overrides [`Builder::stderr`]. Where the closure panics, call [`Child::wait`] before the
+    /// join: the panic comes without the certificate. Default: 0, nothing is kept.
+    ///
+    /// [`Child::wait`]: super::Child::wait
     pub fn keep_stderr(mut self, bytes: usize) -> Builder {
         self.keep_stderr = bytes;
         self
@@ -205,8 +208,9 @@ impl Builder {
         self
     }
 
-    /// How long a child is given after its [`timeout`](Builder::timeout) to end by itself: it is asked by its
-    /// [`stop`](super::stop) flag and by SIGTERM first. Default: zero.
+    /// How long a child is given after its [`timeout`](Builder::timeout) to end by itself. It is asked by its
+    /// [`stop`](super::stop) flag at once, by SIGTERM after half of the grace, and killed at its end. A result that is
+    /// committed in time is a result, and no timeout. Default: zero.
     pub fn grace(mut self, grace: Duration) -> Builder {
         self.settings.grace = grace;
         self

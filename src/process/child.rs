@@ -35,6 +35,7 @@ use crate::sys::{generation, signals};
 pub struct Child {
     pub(super) pid: Pid,
     pub(super) pidfd: Listed,
+    pub(super) name: Option<String>,
     pub(super) slot: Slot,
     pub(super) file: Option<Listed>,
     /// Whose child it is.
@@ -53,6 +54,8 @@ pub struct Child {
 pub(super) struct Deadline {
     /// Then it is asked to.
     at: Instant,
+    /// Then it is sent SIGTERM.
+    warn: Option<Instant>,
     /// Then it is killed; None beyond what the clock can say.
     end: Option<Instant>,
 }
@@ -60,7 +63,7 @@ pub(super) struct Deadline {
 impl Deadline {
     fn after(limit: Duration, grace: Duration) -> Option<Deadline> {
         let at = Instant::now().checked_add(limit)?;
-        Some(Deadline { at, end: at.checked_add(grace) })
+        Some(Deadline { at, warn: at.checked_add(grace / 2), end: at.checked_add(grace) })
     }
 
     fn is_over(&self) -> bool {
@@ -76,14 +79,16 @@ pub(super) struct Fate {
     signalled: bool,
     /// It was asked to stop.
     asked: bool,
-    /// The parent ended it because its deadline passed.
+    /// The parent has seen its deadline pass.
     timed_out: bool,
+    /// And has sent it SIGTERM for that.
+    warned: bool,
 }
 
 fn not_owner() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidInput,
-        "this handle was copied here by a fork: the child belongs to the parent process, which alone can wait for it",
+        "this handle was copied here by a fork: the child belongs to the parent process, which alone can wait for it or signal it",
     )
 }
 
@@ -204,17 +209,23 @@ impl Child {
         Ok(exit)
     }
 
-    /// The deadline of the child has passed while its parent looks on: ask, give it the grace, end the tree.
+    /// The deadline of the child has passed while its parent looks on: ask, warn after half of the grace, end the tree
+    /// at its end. Each call does what is due, and waits for the next thing that will be.
     ///
     /// A child that became somebody else may be out of reach; it still has its timers, and the wait goes on.
     fn end_overdue(&self, own: Deadline, deadline: Option<Instant>) -> io::Result<()> {
         let first = !std::mem::replace(&mut self.fate().timed_out, true);
         if first && !own.is_over() {
             self.ask_to_stop();
+        }
+        let due = own.warn.is_some_and(|warn| Instant::now() >= warn);
+        if due && !std::mem::replace(&mut self.fate().warned, true) && !own.is_over() {
+            // The child's own timer has done so too, unless it became another program.
             let _ = self.send(Signal::TERM);
         }
         let left = |until: Option<Instant>| until.map(|until| until.saturating_duration_since(Instant::now()));
-        let until = [own.end, deadline].into_iter().flatten().min();
+        let next = if due { own.end } else { own.warn };
+        let until = [next, deadline].into_iter().flatten().min();
         while left(until).is_none_or(|left| !left.is_zero()) {
             if self.ends_within(left(until))?.is_some() {
                 return Ok(());
@@ -275,6 +286,7 @@ impl Child {
         let ended = self.slot.finished_at().unwrap_or_else(monotonic_nanos);
         Exit {
             pid: self.id(),
+            name: self.name.clone(),
             status,
             cause,
             usage,

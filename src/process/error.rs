@@ -8,7 +8,6 @@ use super::panic::Panic;
 use crate::wire::{DecodeError, EncodeError};
 
 /// Why a child was not made. No process is left, and nothing of the closure ran.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum SpawnError {
     /// This process has other threads. In a forked child they would be gone, and whatever they held locked
@@ -75,19 +74,41 @@ impl std::error::Error for Explained {
     }
 }
 
+impl fmt::Debug for SpawnError {
+    /// What Display says, since this is what `main` and `unwrap` print; the fields with `{:#?}`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return fmt::Display::fmt(self, f);
+        }
+        match self {
+            SpawnError::MultiThreaded { threads } => f.debug_struct("MultiThreaded").field("threads", threads).finish(),
+            SpawnError::SharedMemory(what) => f.debug_tuple("SharedMemory").field(what).finish(),
+            SpawnError::LoanHeld => f.write_str("LoanHeld"),
+            SpawnError::NotOwner => f.write_str("NotOwner"),
+            SpawnError::Setup { what, source } => {
+                f.debug_struct("Setup").field("what", what).field("source", source).finish()
+            }
+            SpawnError::Limit(error) => f.debug_tuple("Limit").field(error).finish(),
+            SpawnError::Io(error) => f.debug_tuple("Io").field(error).finish(),
+        }
+    }
+}
+
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SpawnError::MultiThreaded { threads } => write!(
                 f,
                 "cannot fork: this process has {} other thread(s) ({}), which a child would lack while what they hold \
-                 stays locked; fork before starting threads, or end them first",
+                 stays locked; fork before starting threads, or end them first (in a #[test] function the harness is \
+                 the other thread: see \"Testing\" in the README)",
                 threads.len(),
                 threads.join(", "),
             ),
             SpawnError::SharedMemory(what) => write!(f, "cannot fork: {what}"),
             SpawnError::LoanHeld => f.write_str(
-                "cannot fork: this process holds a loan of shared memory, which the child would hold too; end it first",
+                "cannot fork: this process has shared memory on loan (`Frozen::build` is running, say), and the child would have \
+                 it too; let that end first",
             ),
             SpawnError::NotOwner => {
                 f.write_str("cannot spawn on a scope that belongs to the parent process; open a scope in this process")
@@ -101,8 +122,9 @@ impl fmt::Display for SpawnError {
 impl std::error::Error for SpawnError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            SpawnError::Setup { source, .. } => Some(source),
-            SpawnError::Limit(error) | SpawnError::Io(error) => Some(error),
+            // Display has told the error itself: the chain goes on below it.
+            SpawnError::Setup { source, .. } => source.source(),
+            SpawnError::Limit(error) | SpawnError::Io(error) => error.source(),
             _ => None,
         }
     }
@@ -123,7 +145,6 @@ impl From<SpawnError> for io::Error {
 }
 
 /// Why there is no result.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum JoinError {
     /// The closure panicked. The panic came across as data.
@@ -178,14 +199,34 @@ impl JoinError {
     }
 }
 
+impl fmt::Debug for JoinError {
+    /// What Display says, since this is what `main` and `unwrap` print; the fields with `{:#?}`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            return fmt::Display::fmt(self, f);
+        }
+        match self {
+            JoinError::Panicked(panic) => f.debug_tuple("Panicked").field(panic).finish(),
+            JoinError::Died(exit) => f.debug_tuple("Died").field(exit).finish(),
+            JoinError::TimedOut(exit) => f.debug_tuple("TimedOut").field(exit).finish(),
+            JoinError::Encode(error) => f.debug_tuple("Encode").field(error).finish(),
+            JoinError::Decode(error) => f.debug_tuple("Decode").field(error).finish(),
+            JoinError::Io(error) => f.debug_tuple("Io").field(error).finish(),
+            JoinError::NotOwner => f.write_str("NotOwner"),
+            JoinError::AlreadyJoined => f.write_str("AlreadyJoined"),
+            JoinError::Several(all) => f.debug_tuple("Several").field(all).finish(),
+        }
+    }
+}
+
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             JoinError::Panicked(panic) => write!(f, "the child {panic}"),
             JoinError::Died(exit) => write!(f, "the child ended without a result: {exit}"),
-            JoinError::TimedOut(exit) => write!(f, "the child's deadline passed: {exit}"),
-            JoinError::Encode(error) => write!(f, "the child's result could not be encoded: {error}"),
-            JoinError::Decode(error) => write!(f, "the child's result could not be decoded: {error}"),
+            JoinError::TimedOut(exit) => write!(f, "{exit}"),
+            JoinError::Encode(error) => write!(f, "the child's result: {error}"),
+            JoinError::Decode(error) => write!(f, "the child's result: {error}"),
             JoinError::Io(error) => write!(f, "the child's result could not be brought over: {error}"),
             JoinError::NotOwner => f.write_str(
                 "this handle was copied here by a fork: only the process that spawned the child can join it",
@@ -202,10 +243,10 @@ impl fmt::Display for JoinError {
 impl std::error::Error for JoinError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            JoinError::Encode(error) => Some(error),
-            JoinError::Decode(error) => Some(error),
-            JoinError::Io(error) => Some(error),
-            JoinError::Several(all) => all.first().map(|first| first as _),
+            // Display has told the error itself: the chain goes on below it.
+            JoinError::Encode(error) => error.source(),
+            JoinError::Decode(error) => error.source(),
+            JoinError::Io(error) => error.source(),
             _ => None,
         }
     }

@@ -25,6 +25,8 @@ use crate::sys::signals;
 pub struct Exit {
     /// The process id that it had. It may belong to another process by now.
     pub pid: u32,
+    /// The name that it was given with [`Builder::name`](super::Builder::name).
+    pub name: Option<String>,
     /// The wait status. Where somebody else took it (see [`Cause::Unknown`]) it has neither a code nor a signal.
     pub status: ExitStatus,
     /// Why it ended.
@@ -50,7 +52,11 @@ impl Exit {
 
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} {} after {:?}", self.pid, self.cause, self.age)?;
+        write!(f, "process {}", self.pid)?;
+        if let Some(name) = &self.name {
+            write!(f, " ({name})")?;
+        }
+        write!(f, " {}, after {:.1?}", self.cause, self.age)?;
         if let Some(last) = self.stderr_tail.lines().next_back() {
             write!(f, "; its last words were {last:?}")?;
         }
@@ -68,8 +74,8 @@ pub enum Cause {
     Signal(Signal),
     /// It ran over the end of its stack (which is a SIGSEGV).
     StackOverflow,
-    /// The kernel killed it for want of memory (which is a SIGKILL): the count of such kills of its cgroup, or
-    /// of the machine where there is no memory cgroup, rose while it lived.
+    /// The kernel killed it for want of memory (which is a SIGKILL): the count of such kills of its memory cgroup
+    /// rose while it lived. Where there is no memory cgroup it is a `Signal(KILL)` like any other.
     OutOfMemory,
     /// Its deadline passed ([`Builder::timeout`](super::Builder::timeout)).
     TimedOut,
@@ -102,7 +108,7 @@ impl fmt::Display for Cause {
             Cause::OutOfMemory => f.write_str("was killed by the kernel for want of memory"),
             Cause::TimedOut => f.write_str("was ended because its deadline passed"),
             Cause::Stopped => f.write_str("was stopped as asked"),
-            Cause::Unknown => f.write_str("ended in a way that is not known, since somebody else reaped it,"),
+            Cause::Unknown => f.write_str("ended in a way that is not known, since somebody else reaped it"),
         }
     }
 }

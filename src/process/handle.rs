@@ -169,9 +169,10 @@ impl Joinable {
                 Ok(panic) => JoinError::Panicked(panic),
                 Err(error) => JoinError::Decode(error),
             }),
-            state::UNENCODABLE => {
-                Outcome::Failed(JoinError::Encode(EncodeError::new(String::from_utf8_lossy(&bytes).into_owned())))
-            }
+            state::UNENCODABLE => Outcome::Failed(match decode_whole::<EncodeError>(&bytes) {
+                Ok(why) => JoinError::Encode(why),
+                Err(error) => JoinError::Decode(error),
+            }),
             state::UNSTORED => {
                 let number = bytes.first_chunk().map_or(libc::EIO, |b| i32::from_ne_bytes(*b));
                 Outcome::Failed(JoinError::Io(io::Error::from_raw_os_error(number)))

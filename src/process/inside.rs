@@ -26,7 +26,7 @@ use super::slot::{BODY, Place, Slot, go, state};
 use super::{child, handles, hooks, moved};
 use crate::sys::fork::{exit_now, flush};
 use crate::sys::{foreign, generation, orphan, signals};
-use crate::wire::{Encoder, Wire};
+use crate::wire::{Encoder, Wire, to_bytes};
 
 /// The exit code of a child whose closure panicked; as of a Rust program whose main did.
 const CODE_PANICKED: i32 = 101;
@@ -214,10 +214,8 @@ where
         slot.enter();
         let value = f();
         let mut out = Encoder::new();
-        let encoded = value.encode(&mut out);
-        // Inside, because a panic in this drop is a panic of the closure: nothing is committed yet.
-        drop(value);
-        encoded.map(|()| out.into_bytes())
+        let encoded = value.encode(&mut out).map(|()| out.into_bytes());
+        (value, encoded)
     }));
     if generation::current() != inside.generation {
         // The closure forked by other means, and this is that child, come back through the same frame. The
@@ -225,10 +223,22 @@ where
         exit_now(0);
     }
     let code = match outcome {
-        Ok(Ok(bytes)) => store(slot, file.as_ref(), state::RESULT, &bytes),
-        Ok(Err(error)) => {
-            slot.commit(state::UNENCODABLE, slot.fill(error.to_string().as_bytes()));
-            CODE_NO_RESULT
+        Ok((value, encoded)) => {
+            let code = match encoded {
+                Ok(bytes) => store(slot, file.as_ref(), state::RESULT, &bytes),
+                Err(error) => {
+                    // An error is text and always encodes.
+                    let bytes = to_bytes(&error).unwrap_or_default();
+                    store(slot, file.as_ref(), state::UNENCODABLE, &bytes);
+                    CODE_NO_RESULT
+                }
+            };
+            // After the commit: the value has gone to the parent, and whatever the drop of the copy here does, it
+            // cannot take that back. Its panic is printed and goes no further.
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+                std::mem::forget(payload);
+            }
+            code
         }
         Err(payload) => panicked(slot, file.as_ref(), payload),
     };
@@ -247,6 +257,10 @@ fn panicked(slot: Slot, file: Option<&OwnedFd>, payload: Box<dyn Any + Send>) ->
 }
 
 fn store_panic(slot: Slot, file: Option<&OwnedFd>, panic: Panic) {
+    if !matches!(slot.state(), state::BORN | state::ENTERED) {
+        // A program that aborts on panic comes here by a panic after the commit, too.
+        return;
+    }
     let whole = panic.clone().encode_within(usize::MAX);
     if whole.len() > BODY && file.is_some() && write_file(file, &whole).is_ok() {
         slot.commit(state::PANICKED, Place::File(whole.len() as u64));

@@ -159,6 +159,7 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
             };
             let child = Child {
                 pid,
+                name: settings.name.clone(),
                 pidfd: Listed::new(pidfd),
                 slot,
                 file: file.map(Listed::new),

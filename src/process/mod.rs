@@ -1,15 +1,26 @@
 //! Processes: made by fork, ended with a result or a death certificate.
 //!
-//! | file | noun |
+//! | to | use |
 //! |---|---|
-//! | `launch` | the parent's side of a spawn |
-//! | `inside` | the child's side |
-//! | `slot` | the words and bytes that both share |
-//! | `options` | settings, as the child applies them |
-//! | `child`, `handle` | a child and its result, as the parent sees them |
-//! | `handles` | the descriptors behind handles, which children let go |
-//! | `exit`, `error`, `panic` | how it ended |
-//! | `tree`, `oom` | what `/proc` and the cgroup know |
+//! | run a closure in a child and get its result | [`spawn`], [`JoinHandle::join`] |
+//! | join all before a block ends | [`scope`] |
+//! | name it, limit it, redirect its streams, set a deadline | [`Builder`] |
+//! | learn how it ended | [`Child::wait`], [`Exit`], [`JoinError`] |
+//! | stop it | [`Child::request_stop`] and [`stop`], [`Child::terminate`], [`Child::kill_tree`], [`Child::shutdown`] |
+//! | save a consistent copy while going on | [`snapshot`] |
+//! | hand a descriptor over in plain sight | [`spawn_with`] |
+//! | do without the checks | [`spawn_unchecked`], [`raw::fork`] |
+
+// | file | noun |
+// |---|---|
+// | `launch` | the parent's side of a spawn |
+// | `inside` | the child's side |
+// | `slot` | the words and bytes that both share |
+// | `options` | settings, as the child applies them |
+// | `child`, `handle` | a child and its result, as the parent sees them |
+// | `handles` | the descriptors behind handles, which children let go |
+// | `exit`, `error`, `panic` | how it ended |
+// | `tree`, `oom` | what `/proc` and the cgroup know |
 
 mod builder;
 mod child;
@@ -74,6 +85,17 @@ use crate::wire::{Pass, Wire};
 /// flushed, and the process ends by `_exit`: no exit hooks run, threads that `f` started end with it, values that the
 /// parent holds elsewhere are not dropped in it. Random number generators, caches of the process id and the like
 /// are copied as they are: see [`after_fork_in_child`].
+///
+/// # Async runtimes
+///
+/// A spawn works from within a single-threaded runtime (tokio's `current_thread`), and the pidfd of the handle can be
+/// awaited there (`AsyncFd`). In the child the runtime that it inherited is still the current one, so no other can be
+/// started: keep async code out of it. Once a runtime has started a thread (tokio: `spawn_blocking`), spawns are refused.
+///
+/// # Errors in the closure
+///
+/// Results cross if their type is [`Wire`], which `io::Error` and `Box<dyn Error>` are, so `?` works in a closure that
+/// returns `Result<T, Box<dyn std::error::Error>>`.
 ///
 /// # Errors
 ///

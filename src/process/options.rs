@@ -99,9 +99,7 @@ impl Settings {
         }
         self.plugs.plug_in().map_err(|e| ("the standard streams".to_owned(), e))?;
         for &(resource, limit) in &self.rlimits {
-            rustix::process::setrlimit(resource, limit).map_err(|e| {
-                failure(format!("the limit {resource:?} to {:?}..{:?}", limit.current, limit.maximum), e)
-            })?;
+            rustix::process::setrlimit(resource, limit).map_err(|e| failure(limit_in_words(resource, limit), e))?;
         }
         if let Some(nice) = self.nice {
             rustix::process::nice(nice).map_err(|e| failure(format!("nice by {nice}"), e))?;
@@ -187,6 +185,11 @@ fn is_open(fd: RawFd) -> bool {
 
 fn failure(what: String, errno: rustix::io::Errno) -> Failure {
     (what, errno.into())
+}
+
+fn limit_in_words(resource: Resource, limit: Rlimit) -> String {
+    let words = |limit: Option<u64>| limit.map_or("unlimited".to_owned(), |n| n.to_string());
+    format!("the limit {resource:?} (soft {}, hard {})", words(limit.current), words(limit.maximum))
 }
 
 fn set_affinity(cpus: &[usize]) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::sys::generation;
 use crate::wire::{DecodeError, Decoder, EncodeError, Encoder, Wire};
 
-/// A panic that happened in a child.
+/// A panic that happened in a child. `{:#}` prints its backtrace too, if it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Panic {
@@ -36,9 +36,12 @@ pub struct Location {
 impl fmt::Display for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "panicked: {}", self.message)?;
-        match &self.location {
-            Some(location) => write!(f, ", at {location}"),
-            None => Ok(()),
+        if let Some(location) = &self.location {
+            write!(f, ", at {location}")?;
+        }
+        match &self.backtrace {
+            Some(backtrace) if f.alternate() => write!(f, "\n{backtrace}"),
+            _ => Ok(()),
         }
     }
 }

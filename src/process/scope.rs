@@ -57,14 +57,14 @@ pub struct ScopedJoinHandle<'scope, T> {
 ///
 /// ```
 /// let words = vec!["some", "words", "here"];
-/// let total = tine::scope(|s| -> Result<u64, Box<dyn std::error::Error>> {
+/// let total = tine::scope(|s| -> Result<u64, tine::Error> {
 ///     let (left, right) = words.split_at(1);
 ///     let left = s.spawn(|| left.iter().map(|w| w.len() as u64).sum::<u64>())?;
 ///     let right = s.spawn(|| right.iter().map(|w| w.len() as u64).sum::<u64>())?;
 ///     Ok(left.join()? + right.join()?)
-/// })??;
+/// })??; // one for the scope, which joined everybody; one for what the body returned
 /// assert_eq!(total, 13);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), tine::Error>(())
 /// ```
 pub fn scope<'env, R>(f: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R) -> Result<R, JoinError> {
     let scope = Scope {

@@ -46,7 +46,7 @@ pub(super) mod state {
     pub(crate) const RESULT: u32 = 2;
     /// The body (or the file) holds an encoded `Panic`.
     pub(crate) const PANICKED: u32 = 3;
-    /// The body holds the message of an `EncodeError`.
+    /// The body (or the file) holds an encoded `EncodeError`.
     pub(crate) const UNENCODABLE: u32 = 4;
     /// The body holds the number of the OS error that kept the result from being stored.
     pub(crate) const UNSTORED: u32 = 5;

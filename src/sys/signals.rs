@@ -10,7 +10,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::generation;
@@ -258,11 +258,12 @@ unsafe fn stack_pointer(context: *mut libc::c_void) -> usize {
 /// The timers live in the kernel: no thread, nothing that a busy child could starve. They end with an exec.
 pub(crate) struct Timers {
     ask: libc::timer_t,
+    warn: libc::timer_t,
     kill: libc::timer_t,
 }
 
-/// What the handler of the deadline sends to its own process: SIGTERM where there is a grace, else SIGKILL.
-static AT_DEADLINE: AtomicI32 = AtomicI32::new(libc::SIGTERM);
+/// Whether the handler of the deadline ends its process: where there is no grace.
+static END_AT_DEADLINE: AtomicBool = AtomicBool::new(false);
 
 /// The signal of the deadline: a real-time one that no program is likely to use.
 fn deadline_signal() -> i32 {
@@ -273,20 +274,22 @@ impl Timers {
     /// Makes them; they stand still.
     pub(crate) fn new() -> io::Result<Timers> {
         install(deadline_signal(), on_deadline, libc::SA_SIGINFO | libc::SA_RESTART)?;
-        Ok(Timers { ask: timer(deadline_signal())?, kill: timer(libc::SIGKILL)? })
+        Ok(Timers { ask: timer(deadline_signal())?, warn: timer(libc::SIGTERM)?, kill: timer(libc::SIGKILL)? })
     }
 
-    /// After `limit` the process notes its deadline and is asked to end (its stop word is set, SIGTERM is sent);
-    /// after `grace` more the kernel kills it. Without a grace it kills itself when it has noted.
+    /// After `limit` the process notes its deadline and is asked to end (its stop word is set); after half of `grace`
+    /// it is sent SIGTERM, and at the end of `grace` the kernel kills it. Without a grace it kills itself when it
+    /// has noted.
     pub(crate) fn start(self, limit: Duration, grace: Duration) -> io::Result<()> {
         /// What a process that is deaf to the first signal lives longer than a grace of zero: time for the others
         /// to note why they end.
         const MARGIN: Duration = Duration::from_millis(10);
-        if grace.is_zero() {
-            // Relaxed: read by a signal handler of this process, later.
-            AT_DEADLINE.store(libc::SIGKILL, Ordering::Relaxed);
-        }
+        // Relaxed: read by a signal handler of this process, later.
+        END_AT_DEADLINE.store(grace.is_zero(), Ordering::Relaxed);
         start_timer(self.ask, limit)?;
+        if !grace.is_zero() {
+            start_timer(self.warn, limit.saturating_add(grace / 2))?;
+        }
         start_timer(self.kill, limit.saturating_add(grace.max(MARGIN)))
     }
 }
@@ -303,8 +306,9 @@ extern "C" fn on_deadline(_: i32, _: *mut libc::siginfo_t, _: *mut libc::c_void)
         let _ = rustix::thread::futex::wake(stop, rustix::thread::futex::Flags::empty(), i32::MAX as u32);
     }
     // Relaxed: stored before the timer was started.
-    let signal = from_number(AT_DEADLINE.load(Ordering::Relaxed)).unwrap_or(rustix::process::Signal::KILL);
-    let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
+    if END_AT_DEADLINE.load(Ordering::Relaxed) {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    }
 }
 
 fn timer(signal: i32) -> io::Result<libc::timer_t> {
