@@ -70,7 +70,6 @@ fn main() {
         kill_tree_spares_its_caller,
         a_long_scope_holds_nothing_of_the_joined,
         a_foreign_forks_stack_overflow_is_not_the_childs,
-        a_panic_in_the_results_drop_is_a_panic,
     ]);
 }
 
@@ -1051,27 +1050,4 @@ fn a_foreign_forks_stack_overflow_is_not_the_childs() {
         .unwrap(),
     );
     assert_eq!(error.exit().unwrap().cause, Cause::Signal(Signal::SEGV));
-}
-
-/// A result counts when the closure's last act was done, and that is its drop.
-fn a_panic_in_the_results_drop_is_a_panic() {
-    #[derive(Debug)]
-    struct Bomb(u32);
-    impl Wire for Bomb {
-        fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
-            self.0.encode(out)
-        }
-        fn decode(input: &mut Decoder<'_>) -> Result<Bomb, DecodeError> {
-            u32::decode(input).map(Bomb)
-        }
-    }
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            if std::process::id() != self.0 {
-                panic!("from the result");
-            }
-        }
-    }
-    let here = std::process::id();
-    assert_eq!(panic_of(spawn(move || Bomb(here)).unwrap()).message, "from the result");
 }
