@@ -70,6 +70,8 @@ fn main() {
         kill_tree_spares_its_caller,
         a_long_scope_holds_nothing_of_the_joined,
         a_foreign_forks_stack_overflow_is_not_the_childs,
+        kill_tree_in_the_middle_of_a_fork,
+        a_result_that_was_taken_from_its_file,
     ]);
 }
 
@@ -1050,4 +1052,64 @@ fn a_foreign_forks_stack_overflow_is_not_the_childs() {
         .unwrap(),
     );
     assert_eq!(error.exit().unwrap().cause, Cause::Signal(Signal::SEGV));
+}
+
+/// A stop takes effect when its process next leaves the kernel: a fork that has begun is finished first, and its child
+/// is not stopped.
+fn kill_tree_in_the_middle_of_a_fork() {
+    for _ in 0..5 {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let child = spawn(move || -> u64 {
+            // Ten thousand mappings make a fork take long.
+            // SAFETY: the pages are new, and nobody looks at them.
+            unsafe {
+                const PAGES: usize = 10_000;
+                let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+                let pages = libc::mmap(std::ptr::null_mut(), PAGES * 4096, libc::PROT_READ, flags, -1, 0);
+                for page in (0..PAGES).step_by(2) {
+                    libc::mprotect(pages.byte_add(page * 4096), 4096, libc::PROT_NONE);
+                }
+            }
+            for _ in 0..20 {
+                // SAFETY: a child has one thread, and so has its child, which stays here.
+                if unsafe { libc::fork() } == 0 {
+                    let _ = std::io::Write::write_all(&mut &writer, b"!");
+                    endless_sleep();
+                }
+            }
+            endless_sleep()
+        });
+        let child = child.unwrap();
+        std::io::Read::read_exact(&mut reader, &mut [0]).unwrap();
+        child.kill_tree().unwrap();
+        assert_eq!(child.wait().unwrap().cause, Cause::Signal(Signal::KILL));
+        // The end of the pipe comes when the last of them is gone.
+        std::io::read_to_string(reader).unwrap();
+    }
+}
+
+/// The length of a result is the child's word, the size of its file is the kernel's.
+fn a_result_that_was_taken_from_its_file() {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let child = spawn(move || {
+        let here = std::process::id();
+        // SAFETY: a child has one thread. The copy ends here.
+        if unsafe { libc::fork() } == 0 {
+            support::until("the result is there", || std::os::unix::process::parent_id() != here);
+            for (number, what) in support::descriptors() {
+                if what.contains("tine-result") {
+                    let file = std::fs::File::options().write(true).open(format!("/proc/self/fd/{number}"));
+                    file.and_then(|file| file.set_len(100)).unwrap();
+                }
+            }
+            drop(writer);
+            // SAFETY: as above.
+            unsafe { libc::_exit(0) }
+        }
+        "x".repeat(1 << 20)
+    })
+    .unwrap();
+    assert_eq!(std::io::Read::read(&mut reader, &mut [0]).unwrap(), 0);
+    let error = failure(child);
+    assert!(matches!(&error, JoinError::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof), "{error}");
 }

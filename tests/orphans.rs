@@ -274,6 +274,9 @@ fn a_child_whose_parent_dies_before_go_never_runs() {
     impl Drop for Deadly {
         fn drop(&mut self) {
             if std::process::id() == self.0 {
+                let wchan = format!("/proc/{}/wchan", support::children()[0].as_raw_nonzero());
+                let asleep = || std::fs::read_to_string(&wchan).is_ok_and(|wchan| wchan.contains("futex"));
+                support::until("the child waits", asleep);
                 rustix::process::kill_process(rustix::process::getpid(), Signal::KILL).unwrap();
             }
         }

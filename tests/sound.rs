@@ -42,7 +42,9 @@ fn main() {
         a_captured_handle_closes_only_its_own,
         forks_are_seen_where_pages_cannot_be_wiped,
         a_joined_thread_that_a_debugger_holds_is_named,
+        a_joined_thread_that_is_slow_to_leave_is_waited_for,
         a_child_of_a_threaded_parent_keeps_off_the_panic_hook,
+        a_thread_that_is_about_to_end_is_waited_for,
     ]);
 }
 
@@ -479,9 +481,8 @@ fn forks_are_seen_where_pages_cannot_be_wiped() {
     child.join().unwrap();
 }
 
-/// A traced thread that has ended stays until its tracer has looked. While it does, the kernel cannot say whether this
-/// process is alone with its memory.
-fn a_joined_thread_that_a_debugger_holds_is_named() {
+/// Ends a thread that is traced by a child, which looks at its end when `looks` returns; spawns meanwhile.
+fn spawn_beside_a_held_thread(looks: fn()) -> Result<u64, SpawnError> {
     let (mut is_seized, seized) = std::io::pipe().unwrap();
     let (mut told, tell) = std::io::pipe().unwrap();
     let tracer = spawn(|| {
@@ -490,7 +491,8 @@ fn a_joined_thread_that_a_debugger_holds_is_named() {
         // SAFETY: the call reads integers only.
         let answer = unsafe { libc::ptrace(libc::PTRACE_SEIZE, i32::from_ne_bytes(tid), 0, 0) };
         std::io::Write::write_all(&mut &seized, if answer == 0 { b"y" } else { b"n" }).unwrap();
-        stop().wait();
+        // Its end lets go of whom it traces.
+        looks();
     });
     let tracer = tracer.unwrap();
     let (end, ended) = mpsc::channel::<()>();
@@ -502,15 +504,27 @@ fn a_joined_thread_that_a_debugger_holds_is_named() {
     std::io::Read::read_exact(&mut is_seized, &mut answer).unwrap();
     drop(end);
     thread.join().unwrap();
-    let refused = spawn(|| 1_u64);
+    let spawned = spawn(|| 1_u64).map(|child| child.join().unwrap());
     tracer.request_stop().unwrap();
     tracer.join().unwrap();
     if answer != *b"y" {
         support::skip("threads cannot be traced here");
     }
+    spawned
+}
+
+/// A traced thread that has ended stays until its tracer has looked. While it does, the kernel cannot say whether this
+/// process is alone with its memory.
+fn a_joined_thread_that_a_debugger_holds_is_named() {
+    let refused = spawn_beside_a_held_thread(|| stop().wait());
     let Err(SpawnError::MultiThreaded { threads }) = refused else { panic!("{refused:?}") };
     assert!(threads.len() == 1 && threads[0].contains("debugger"), "{threads:?}");
     assert_eq!(spawn(|| 1_u64).unwrap().join().unwrap(), 1);
+}
+
+fn a_joined_thread_that_is_slow_to_leave_is_waited_for() {
+    let spawned = spawn_beside_a_held_thread(|| assert!(!stop().wait_timeout(Duration::from_millis(60))));
+    assert_eq!(spawned.unwrap(), 1);
 }
 
 /// A thread that panics holds the lock of the panic hook. The child of another, which has a copy of the lock and not of
@@ -535,4 +549,22 @@ fn a_child_of_a_threaded_parent_keeps_off_the_panic_hook() {
         child.kill().unwrap();
     }
     assert_eq!(exit.expect("the child waits for the hook's lock for ever").status.code(), Some(3));
+}
+
+/// `thread::scope` returns when its threads have left their closures, not when they have ended.
+fn a_thread_that_is_about_to_end_is_waited_for() {
+    struct Slow;
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    }
+    thread_local!(static SLOW: Slow = const { Slow });
+    for refused in [false, true] {
+        if refused {
+            refuse_call(libc::SYS_unshare, None, libc::EPERM);
+        }
+        std::thread::scope(|s| drop(s.spawn(|| SLOW.with(|_| ()))));
+        assert_eq!(spawn(|| 1_u64).unwrap().join().unwrap(), 1);
+    }
 }

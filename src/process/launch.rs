@@ -87,7 +87,7 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
     if loan::held() > 0 {
         return Err(SpawnError::LoanHeld);
     }
-    let others = match threads::others() {
+    let others = match threads::others(checks != Checks::None) {
         // The caller answers for threads; that there may be some is enough for the child to be careful.
         Err(_) if checks == Checks::None => vec![String::from("(not known)")],
         others => others.map_err(os("counting threads"))?,

@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 /// does nothing. It costs a quarter of a microsecond; listing `/proc/self/task` costs ten.
 ///
 /// Right after `thread.join()` the kernel may still count the thread for some milliseconds, since join returns
-/// before the thread has left the kernel. So a refusal is asked again while `/proc` shows no other living task.
-pub(crate) fn others() -> io::Result<Vec<String>> {
+/// before the thread has left the kernel; `thread::scope` returns even before its threads' thread-locals are dropped.
+/// So who is counted is given a moment to end, where `wait` says so.
+pub(crate) fn others(wait: bool) -> io::Result<Vec<String>> {
     let start = Instant::now();
     loop {
         // SAFETY: with CLONE_VM alone, unshare never changes anything: it either finds that there is nobody
@@ -27,18 +28,22 @@ pub(crate) fn others() -> io::Result<Vec<String>> {
         }
         let refusal = io::Error::last_os_error();
         let tasks = tasks()?;
-        if refusal.raw_os_error() != Some(libc::EINVAL) || !tasks.living.is_empty() {
-            // A sandbox may forbid the call: then the list of tasks is the answer.
+        let asked = refusal.raw_os_error() == Some(libc::EINVAL);
+        if !asked && tasks.living.is_empty() {
+            // A sandbox forbids the call: then the list of tasks is the answer.
             return Ok(tasks.living);
         }
         // Who is on the way out needs a processor for that, which on a busy machine may take a while.
-        let patience = if tasks.leaving { Duration::from_secs(1) } else { Duration::from_millis(20) };
-        if start.elapsed() >= patience {
-            let who = match tasks.leaving {
-                true => "(a thread that has ended, but is held in the kernel, as by a debugger)",
-                false => "(a process that shares this memory, made by clone with CLONE_VM)",
-            };
-            return Ok(vec![who.to_owned()]);
+        let is_leaving = tasks.leaving && tasks.living.is_empty();
+        let patience = if is_leaving { Duration::from_secs(1) } else { Duration::from_millis(20) };
+        if !wait || start.elapsed() >= patience {
+            return Ok(match tasks.living {
+                living if !living.is_empty() => living,
+                _ if tasks.leaving => {
+                    vec!["(a thread that has ended, but is held in the kernel, as by a debugger)".to_owned()]
+                }
+                _ => vec!["(a process that shares this memory, made by clone with CLONE_VM)".to_owned()],
+            });
         }
         std::thread::yield_now();
     }
