@@ -978,7 +978,7 @@ fn kill_tree_of_a_fork_bomb() {
         support::skip("only root can become a user that nobody else is, whose processes are counted alone");
     }
     let (mut reader, writer) = std::io::pipe().unwrap();
-    let bomb = Builder::new().uid(64_322).rlimit(tine::process::Resource::Nproc, Some(300), Some(300));
+    let bomb = Builder::new().uid(support::nobodys_uid()).rlimit(tine::process::Resource::Nproc, Some(60), Some(60));
     let bomb = bomb.spawn(move || -> u64 {
         let mut deep = 0;
         loop {
