@@ -104,7 +104,7 @@ fn abort_is_a_signal() {
 }
 
 fn a_fatal_signal_is_named() {
-    for signal in [Signal::KILL, Signal::TERM, Signal::USR1, Signal::FPE] {
+    for signal in [Signal::KILL, Signal::TERM, Signal::INT, Signal::USR1, Signal::FPE] {
         let error = failure(
             spawn(move || -> u64 {
                 rustix::process::kill_process(rustix::process::getpid(), signal).unwrap();
@@ -985,7 +985,7 @@ fn kill_tree_of_a_fork_bomb() {
     for n in 0..3 {
         let (mut reader, writer) = std::io::pipe().unwrap();
         // Zombies count as well, so each has a user of its own.
-        let nobody_else = 1_000_000 + 4 * std::process::id() + n;
+        let nobody_else = support::nobodys_uid() + 10_000_000 * n;
         let bomb = Builder::new().uid(nobody_else).rlimit(tine::process::Resource::Nproc, Some(60), Some(60));
         let bomb = bomb.spawn(move || -> u64 {
             let mut told = false;

@@ -84,7 +84,7 @@ fn out_of_processes_by_rlimit() {
     if !rustix::process::geteuid().is_root() {
         support::skip("root is exempt from RLIMIT_NPROC, and only root can become a user that nobody else is");
     }
-    let child = Builder::new().uid(64_321).rlimit(Resource::Nproc, Some(1), Some(1)).spawn(|| {
+    let child = Builder::new().uid(support::nobodys_uid()).rlimit(Resource::Nproc, Some(1), Some(1)).spawn(|| {
         let before = support::descriptors();
         let Err(SpawnError::Limit(error)) = spawn(|| ()) else { return String::from("not refused") };
         assert!(error.to_string().contains("RLIMIT_NPROC"), "{error}");

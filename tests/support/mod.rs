@@ -308,3 +308,8 @@ impl Drop for TempFile {
 pub fn all_mappings() -> usize {
     std::fs::read_to_string("/proc/self/maps").expect("/proc is mounted").lines().count()
 }
+
+/// A user that nobody else is, other runs of the tests on this machine included: its processes are counted alone.
+pub fn nobodys_uid() -> u32 {
+    1_000_000 + std::process::id()
+}
