@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 /// So who is counted is given a moment to end, where `wait` says so.
 pub(crate) fn others(wait: bool) -> io::Result<Vec<String>> {
     let start = Instant::now();
+    let mut alone_at = None;
     loop {
         // SAFETY: with CLONE_VM alone, unshare never changes anything: it either finds that there is nobody
         // to unshare from, or refuses.
@@ -33,17 +34,21 @@ pub(crate) fn others(wait: bool) -> io::Result<Vec<String>> {
             // A sandbox forbids the call: then the list of tasks is the answer.
             return Ok(tasks.living);
         }
-        // Who is on the way out needs a processor for that, which on a busy machine may take a while.
-        let is_leaving = tasks.leaving && tasks.living.is_empty();
-        let patience = if is_leaving { Duration::from_secs(1) } else { Duration::from_millis(20) };
+        let (who, patience) = match tasks {
+            Tasks { living, .. } if !living.is_empty() => (living, Duration::from_millis(20)),
+            // Who is on the way out needs a processor for that, which on a busy machine may take a while.
+            Tasks { leaving: true, .. } => (
+                vec!["(a thread that has ended, but is held in the kernel, as by a debugger)".to_owned()],
+                Duration::from_secs(1),
+            ),
+            // The last may have left since the kernel was asked: who is left over is told by its answers from now on.
+            Tasks { .. } => (
+                vec!["(a process that shares this memory, made by clone with CLONE_VM)".to_owned()],
+                *alone_at.get_or_insert_with(|| start.elapsed()) + Duration::from_millis(20),
+            ),
+        };
         if !wait || start.elapsed() >= patience {
-            return Ok(match tasks.living {
-                living if !living.is_empty() => living,
-                _ if tasks.leaving => {
-                    vec!["(a thread that has ended, but is held in the kernel, as by a debugger)".to_owned()]
-                }
-                _ => vec!["(a process that shares this memory, made by clone with CLONE_VM)".to_owned()],
-            });
+            return Ok(who);
         }
         std::thread::yield_now();
     }
