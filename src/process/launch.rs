@@ -12,6 +12,7 @@
 
 use std::io;
 use std::marker::PhantomData;
+use std::mem::needs_drop;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
@@ -203,7 +204,9 @@ fn abort_child(slot: Slot, pid: Pid) {
     slot.give_back();
 }
 
-/// Waits until the child has applied its settings, or failed to, or died over it.
+/// Waits until the child has applied its settings, or failed to, or died over it. Not inlined, because its buffer would
+/// make the frame that the fork copies a page longer.
+#[inline(never)]
 fn hear_report(child: &Child, reader: OwnedFd) -> Result<(), SpawnError> {
     let mut bytes = [0; 4096];
     let mut dead = false;
@@ -263,7 +266,12 @@ where
         Ok(Forked::Child(inside, file)) => inside::run(inside, file, f),
         Ok(Forked::Parent(child)) => child,
     };
-    let dropped = catch_unwind(AssertUnwindSafe(|| moved::hand_over(|| drop(f))));
+    // Where the captures have no drop, the mark that says to whom they went is not even touched: after a fork the first
+    // write to a page costs a copy of it.
+    let dropped = match needs_drop::<F>() {
+        true => catch_unwind(AssertUnwindSafe(|| moved::hand_over(|| drop(f)))),
+        false => Ok(()),
+    };
     child.release(timeout, grace);
     if let Err(payload) = dropped {
         // The child has its own copy and runs; the panic is this process's own.

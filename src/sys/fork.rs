@@ -66,8 +66,23 @@ pub(crate) unsafe fn fork_with_signals_blocked(alone: bool) -> io::Result<(Side,
 /// the same bytes would have met them later.
 pub(crate) fn flush() {
     let _ = io::stdout().flush();
-    // SAFETY: a null stream asks for all output streams to be flushed.
-    unsafe { libc::fflush(std::ptr::null_mut()) };
+    // SAFETY: C's stdout is a live stream for as long as the process is. fflush locks it for itself; __fpending only
+    // subtracts two of its words without the lock, and where another thread prints meanwhile the difference is as
+    // stale as any look would be: no address is made of it.
+    unsafe {
+        // Looked at first: a flush that has nothing to write still writes to the stream's lock, and after a fork the
+        // first write to a page costs a copy of it.
+        if __fpending(stdout) > 0 {
+            libc::fflush(stdout);
+        }
+    }
+}
+
+unsafe extern "C" {
+    /// C's standard output, in the C library's own words.
+    static stdout: *mut libc::FILE;
+    /// stdio_ext(3): how many bytes the buffer of a stream holds.
+    fn __fpending(stream: *mut libc::FILE) -> usize;
 }
 
 /// Ends the process at once: no destructors, no atexit handlers, no buffers written.
