@@ -83,8 +83,20 @@ fn children_of_another_thread_die_with_the_process_not_the_thread() {
         let mut children = Vec::new();
         for _ in 0..2 {
             let writer = writer.try_clone().unwrap();
-            // SAFETY: the main thread only waits for this one, and holds nothing.
-            let forked = std::thread::spawn(move || unsafe { tine::process::spawn_unchecked(stays(&writer)).unwrap() });
+            let forked = std::thread::spawn(move || {
+                let (began, begins) = std::io::pipe().unwrap();
+                let stay = stays(&writer);
+                // SAFETY: the main thread only waits for this one, and holds nothing.
+                let child = unsafe {
+                    tine::process::spawn_unchecked(move || {
+                        drop(begins);
+                        stay()
+                    })
+                };
+                // A child that has not begun has armed nothing yet, and would outlive this thread by luck.
+                std::io::read_to_string(began).unwrap();
+                child.unwrap()
+            });
             children.push(forked.join().unwrap());
         }
         // Both threads have ended; their children must not have.

@@ -24,6 +24,7 @@ fn main() {
         a_broken_stdout_does_not_change_the_result,
         captures_are_dropped_in_both,
         moved_captures_are_dropped_in_the_child_only,
+        moved_values_are_dropped_in_a_child_of_a_hand_over,
         moved_values_are_dropped_when_the_spawn_fails,
         kept_captures_are_dropped_after_the_child,
         a_panicking_capture_drop_is_the_parents_own,
@@ -226,6 +227,24 @@ fn moved_captures_are_dropped_in_the_child_only() {
     assert_eq!(Drops::counted(file.path(), pid), (0, 1));
 }
 
+/// A child that is made while its parent drops what another child took is not itself handing anything over.
+fn moved_values_are_dropped_in_a_child_of_a_hand_over() {
+    struct Spawns(u32, String);
+    impl Drop for Spawns {
+        fn drop(&mut self) {
+            if std::process::id() == self.0 {
+                let drops = Drops(self.1.clone());
+                spawn(move || drop(Moved(drops))).unwrap().join().unwrap();
+            }
+        }
+    }
+    let file = support::TempFile::new("drops");
+    let spawns = Spawns(std::process::id(), file.path().into());
+    spawn(move || drop(spawns)).unwrap().join().unwrap();
+    // One drop each, as of any capture: of `drops` by this process, of the `Moved` by the child.
+    assert_eq!(std::fs::read_to_string(file.path()).unwrap().lines().count(), 2);
+}
+
 fn moved_values_are_dropped_when_the_spawn_fails() {
     let file = support::TempFile::new("drops");
     let drops = Moved(Drops(file.path().into()));
@@ -351,7 +370,8 @@ fn hooks_run_in_order_before_the_closure() {
 
 fn an_exit_hook_of_c_does_not_run() {
     extern "C" fn hook() {
-        print!("exit hook ");
+        // Past the buffer, which nobody would write out any more.
+        let _ = rustix::io::write(std::io::stdout(), b"exit hook ");
     }
     let output = support::output_of(|| {
         // SAFETY: `hook` takes nothing and lives for ever.
@@ -395,6 +415,24 @@ fn a_foreign_fork_inside_the_closure_commits_nothing() {
     });
     let joined = child.unwrap().join();
     assert!(matches!(&joined, Err(JoinError::Died(exit)) if exit.cause == Cause::Code(3)), "{joined:?}");
+
+    // A copy that ends last would have the last word, were it let: it waits until the first process is dead.
+    let (gate, mut opens) = std::io::pipe().unwrap();
+    let (told, tell) = std::io::pipe().unwrap();
+    let child = spawn(|| {
+        // SAFETY: as above.
+        if unsafe { libc::fork() } == 0 {
+            std::io::Read::read_exact(&mut &gate, &mut [0]).unwrap();
+            return 666_u64;
+        }
+        42
+    });
+    let child = child.unwrap();
+    child.wait().unwrap();
+    opens.write_all(b"!").unwrap();
+    drop(tell);
+    assert_eq!(std::io::read_to_string(told).unwrap(), "", "ends when the copy has ended");
+    assert_eq!(child.join().unwrap(), 42);
 }
 
 fn a_handle_in_a_child_is_not_its_own() {
