@@ -230,7 +230,7 @@ fn an_error_of_the_system_is_not_taken_for_another_owner() {
     let status = support::in_child(|| {
         refuse_call(libc::SYS_waitid, None, libc::EINVAL);
         let joined = spawn(|| ()).unwrap().join();
-        assert!(matches!(&joined, Err(tine::process::JoinError::Io(_))), "{joined:?}");
+        assert!(matches!(&joined, Err(tine::process::JoinError::Wait(_))), "{joined:?}");
         let nobody = rustix::process::WaitOptions::empty();
         while rustix::process::wait(nobody).is_ok() {}
     });

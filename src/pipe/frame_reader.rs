@@ -7,8 +7,9 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use super::Reader;
 use super::frame::{Assembler, DEFAULT_MAX, Fault};
-use super::{Reader, ready};
+use crate::sys::clock;
 use crate::wire::{DecodeError, Decoder, Wire};
 
 /// Receives the values of type `T` that [`FrameWriter`](super::FrameWriter)s send, each whole.
@@ -105,14 +106,14 @@ impl<T: Wire> FrameReader<T> {
     ///
     /// Each [`RecvFrameError`].
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<T, RecvFrameError> {
-        self.recv_until(ready::deadline_in(timeout))
+        self.recv_until(clock::deadline_in(timeout))
     }
 
     /// Waits until [`recv`](FrameReader::recv) would return at once, be it with a value or an error; false when
     /// `timeout` came first. Takes nothing: a message that is only partly there does not count, an empty one does.
     pub fn poll(&mut self, timeout: Duration) -> bool {
         if self.found.is_none() {
-            match self.advance(ready::deadline_in(timeout), <[u8]>::to_vec) {
+            match self.advance(clock::deadline_in(timeout), <[u8]>::to_vec) {
                 Err(RecvFrameError::TimedOut) => return false,
                 found => self.found = Some(found),
             }

@@ -9,8 +9,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::Writer;
 use super::frame::{self, DEFAULT_MAX};
-use super::{Writer, ready};
+use crate::sys::clock;
 use crate::sys::generation;
 use crate::wire::{EncodeError, Encoder, Wire};
 
@@ -127,7 +128,7 @@ impl<T: Wire> FrameWriter<T> {
     /// As [`send`](FrameWriter::send), and [`TimedOut`](SendFrameError::TimedOut) or
     /// [`Unfinished`](SendFrameError::Unfinished), which differ in what is to be done.
     pub fn send_timeout(&mut self, value: &T, timeout: Duration) -> Result<(), SendFrameError> {
-        self.send_until(value, ready::deadline_in(timeout))
+        self.send_until(value, clock::deadline_in(timeout))
     }
 
     /// Finishes what an [`Unfinished`](SendFrameError::Unfinished) left. Nothing to do otherwise.
@@ -145,7 +146,7 @@ impl<T: Wire> FrameWriter<T> {
     ///
     /// As [`flush`](FrameWriter::flush), and [`Unfinished`](SendFrameError::Unfinished).
     pub fn flush_timeout(&mut self, timeout: Duration) -> Result<(), SendFrameError> {
-        self.flush_until(ready::deadline_in(timeout))
+        self.flush_until(clock::deadline_in(timeout))
     }
 
     /// Another writer to the same pipe, in this process.

@@ -45,7 +45,6 @@ pub mod frame;
 mod frame_reader;
 mod frame_writer;
 mod quiet;
-mod ready;
 mod socket;
 mod stream;
 

@@ -30,7 +30,7 @@ use rustix::net::{
 };
 
 use super::descriptor::{self, AdoptError, Wanted, is_a_descriptor};
-use super::ready;
+use crate::sys::{clock, ready};
 
 const TAG: [u8; 2] = *b"fd";
 const HEAD: usize = 8;
@@ -194,7 +194,7 @@ impl Socket {
         descriptors: &[BorrowedFd<'_>],
         timeout: Duration,
     ) -> Result<(), SendFdsError> {
-        self.send_until(bytes, descriptors, ready::deadline_in(timeout))
+        self.send_until(bytes, descriptors, clock::deadline_in(timeout))
     }
 
     /// Receives one message, with as many descriptors as it has; sleeps until one comes.
@@ -212,7 +212,7 @@ impl Socket {
     ///
     /// [`RecvFdsError`], but for `WrongCount`.
     pub fn recv_timeout(&self, timeout: Duration) -> Result<Message, RecvFdsError> {
-        self.recv_until(ready::deadline_in(timeout))
+        self.recv_until(clock::deadline_in(timeout))
     }
 
     /// Receives a message that must have `N` descriptors.

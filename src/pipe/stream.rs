@@ -12,7 +12,7 @@ use super::descriptor::{self, AdoptError, Wanted, is_a_descriptor};
 use super::frame_reader::FrameReader;
 use super::frame_writer::FrameWriter;
 use super::quiet::{self, Sleep};
-use super::ready;
+use crate::sys::{clock, ready};
 use crate::wire::Wire;
 
 /// `pipe2(O_CLOEXEC)`: creates a pipe.
@@ -99,7 +99,7 @@ impl Reader {
     ///
     /// [`WrongDescriptor`]: super::WrongDescriptor
     pub fn read_timeout(&self, buf: &mut [u8], timeout: Duration) -> io::Result<usize> {
-        self.read_until(buf, ready::deadline_in(timeout))?.ok_or_else(|| timed_out("read from", timeout))
+        self.read_until(buf, clock::deadline_in(timeout))?.ok_or_else(|| timed_out("read from", timeout))
     }
 
     /// Reads until `deadline` (None: for ever); None when it came first.
@@ -189,7 +189,7 @@ impl Writer {
     ///
     /// [`WrongDescriptor`]: super::WrongDescriptor
     pub fn write_timeout(&self, buf: &[u8], timeout: Duration) -> io::Result<usize> {
-        self.write_until(&[], buf, ready::deadline_in(timeout))?.ok_or_else(|| timed_out("write to", timeout))
+        self.write_until(&[], buf, clock::deadline_in(timeout))?.ok_or_else(|| timed_out("write to", timeout))
     }
 
     /// Writes `head` and `body` in one call until `deadline` (None: for ever); None when it came first and

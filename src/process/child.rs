@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 use rustix::thread::futex;
@@ -17,10 +17,11 @@ use rustix::thread::futex;
 use super::exit::{Cause, Exit, Ran, Usage, unknown_status};
 use super::handles::Listed;
 use super::inside::SLICE;
-use super::slot::{Slot, go, monotonic_nanos, state};
+use super::slot::{Slot, go, state};
 use super::stdio::{Ends, StderrTail};
 use super::{oom, tree};
 use crate::pipe::{Reader, Writer};
+use crate::sys::clock::{deadline_in, left_until, monotonic_nanos, timespec};
 use crate::sys::wait::{Reaped, status_after_reaping, try_reap};
 use crate::sys::{generation, signals};
 
@@ -62,7 +63,7 @@ pub(super) struct Deadline {
 
 impl Deadline {
     fn after(limit: Duration, grace: Duration) -> Option<Deadline> {
-        let at = Instant::now().checked_add(limit)?;
+        let at = deadline_in(limit)?;
         Some(Deadline { at, warn: at.checked_add(grace / 2), end: at.checked_add(grace) })
     }
 
@@ -148,7 +149,7 @@ impl Child {
     /// As for [`Child::wait`].
     pub fn wait_timeout(&self, limit: Duration) -> io::Result<Option<Exit>> {
         // A limit that no clock reaches is none.
-        self.wait_until(Instant::now().checked_add(limit))
+        self.wait_until(deadline_in(limit))
     }
 
     /// Whether the child has ended. Once true it stays true; false may be stale by the time you look. In a process
@@ -223,18 +224,17 @@ impl Child {
             // The child's own timer has done so too, unless it became another program.
             let _ = self.send(Signal::TERM);
         }
-        let left = |until: Option<Instant>| until.map(|until| until.saturating_duration_since(Instant::now()));
         let next = if due { own.end } else { own.warn };
         let until = [next, deadline].into_iter().flatten().min();
-        while left(until).is_none_or(|left| !left.is_zero()) {
-            if self.ends_within(left(until))?.is_some() {
+        while left_until(until).is_none_or(|left| !left.is_zero()) {
+            if self.ends_within(left_until(until))?.is_some() {
                 return Ok(());
             }
         }
         if own.is_over() {
             let _ = tree::kill(self.pidfd.as_fd(), self.pid);
             // SIGKILL is on its way; only the kernel stands between it and the end.
-            self.ends_within(left(deadline))?;
+            self.ends_within(left_until(deadline))?;
         }
         Ok(())
     }
@@ -426,9 +426,7 @@ impl AsFd for Child {
 
 /// Waits until a pidfd tells the end of its process; false when `limit` came first, or a signal.
 fn has_ended(pidfd: BorrowedFd<'_>, limit: Option<Duration>) -> io::Result<bool> {
-    let limit =
-        limit.map(|d| Timespec { tv_sec: d.as_secs().min(i64::MAX as u64) as i64, tv_nsec: d.subsec_nanos().into() });
-    match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], limit.as_ref()) {
+    match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], limit.map(timespec).as_ref()) {
         Ok(0) | Err(Errno::INTR) => Ok(false),
         Ok(_) => Ok(true),
         Err(errno) => Err(errno.into()),

@@ -159,6 +159,8 @@ pub enum JoinError {
     Decode(DecodeError),
     /// The result could not be stored by the child or fetched by the parent.
     Io(io::Error),
+    /// The system refused to wait for the child. It may live; another try may succeed.
+    Wait(io::Error),
     /// The handle belongs to another process: a fork copied it here. Only the parent joins its children.
     NotOwner,
     /// The result was already taken.
@@ -176,7 +178,7 @@ impl JoinError {
         match self {
             JoinError::Panicked(_) | JoinError::Encode(_) | JoinError::Decode(_) | JoinError::Io(_) => Ran::Yes,
             JoinError::Died(exit) | JoinError::TimedOut(exit) => exit.ran,
-            JoinError::NotOwner | JoinError::AlreadyJoined => Ran::Unknown,
+            JoinError::Wait(_) | JoinError::NotOwner | JoinError::AlreadyJoined => Ran::Unknown,
             JoinError::Several(all) => {
                 let any = |ran| all.iter().any(|error| error.ran() == ran);
                 if any(Ran::Yes) {
@@ -212,6 +214,7 @@ impl fmt::Debug for JoinError {
             JoinError::Encode(error) => f.debug_tuple("Encode").field(error).finish(),
             JoinError::Decode(error) => f.debug_tuple("Decode").field(error).finish(),
             JoinError::Io(error) => f.debug_tuple("Io").field(error).finish(),
+            JoinError::Wait(error) => f.debug_tuple("Wait").field(error).finish(),
             JoinError::NotOwner => f.write_str("NotOwner"),
             JoinError::AlreadyJoined => f.write_str("AlreadyJoined"),
             JoinError::Several(all) => f.debug_tuple("Several").field(all).finish(),
@@ -228,6 +231,7 @@ impl fmt::Display for JoinError {
             JoinError::Encode(error) => write!(f, "the child's result: {error}"),
             JoinError::Decode(error) => write!(f, "the child's result: {error}"),
             JoinError::Io(error) => write!(f, "the child's result could not be brought over: {error}"),
+            JoinError::Wait(error) => write!(f, "cannot wait for the child: {error}"),
             JoinError::NotOwner => f.write_str(
                 "this handle was copied here by a fork: only the process that spawned the child can join it",
             ),
@@ -246,7 +250,7 @@ impl std::error::Error for JoinError {
             // Display has told the error itself: the chain goes on below it.
             JoinError::Encode(error) => error.source(),
             JoinError::Decode(error) => error.source(),
-            JoinError::Io(error) => error.source(),
+            JoinError::Io(error) | JoinError::Wait(error) => error.source(),
             _ => None,
         }
     }
@@ -255,7 +259,7 @@ impl std::error::Error for JoinError {
 impl From<JoinError> for io::Error {
     fn from(error: JoinError) -> io::Error {
         match error {
-            JoinError::Io(error) => error,
+            JoinError::Io(error) | JoinError::Wait(error) => error,
             JoinError::TimedOut(_) => io::Error::new(io::ErrorKind::TimedOut, error),
             JoinError::Encode(_) | JoinError::Decode(_) => io::Error::new(io::ErrorKind::InvalidData, error),
             JoinError::NotOwner | JoinError::AlreadyJoined => io::Error::new(io::ErrorKind::InvalidInput, error),

@@ -16,6 +16,7 @@ use super::exit::{Cause, Exit};
 use super::panic::Panic;
 use super::slot::{Place, state};
 use super::stdio::read_at;
+use crate::sys::clock::deadline_in;
 use crate::wire::{DecodeError, Decoder, EncodeError, Wire};
 
 /// A child process that will have a result of type `T`, as [`std::thread::JoinHandle`] is for threads.
@@ -104,7 +105,7 @@ impl<T: Wire> JoinHandle<T> {
     ///
     /// As for [`JoinHandle::try_join`].
     pub fn join_timeout(&mut self, limit: Duration) -> Result<Option<T>, JoinError> {
-        self.join_until(Instant::now().checked_add(limit))
+        self.join_until(deadline_in(limit))
     }
 
     fn join_until(&mut self, deadline: Option<Instant>) -> Result<Option<T>, JoinError> {
@@ -132,7 +133,7 @@ impl Joinable {
     pub(super) fn wait_until(&self, deadline: Option<Instant>) -> Result<Option<Exit>, JoinError> {
         self.child.wait_until(deadline).map_err(|error| match is_not_owner(&error) {
             true => JoinError::NotOwner,
-            false => JoinError::Io(error),
+            false => JoinError::Wait(error),
         })
     }
 

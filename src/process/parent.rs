@@ -1,15 +1,17 @@
 //! The parent of this process, if that was one of ours.
 
 use std::io;
-use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::os::fd::AsFd;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::inside::inside;
+use crate::sys::clock::deadline_in;
 use crate::sys::orphan;
+use crate::sys::ready;
 
 /// The process that spawned this one. See [`parent`].
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +62,7 @@ impl Parent {
     ///
     /// When no descriptor can be had for the parent; of kind `Unsupported` in another pid namespace than its.
     pub fn wait_timeout(&self, limit: Duration) -> io::Result<bool> {
-        let deadline = Instant::now().checked_add(limit);
+        let deadline = deadline_in(limit);
         if orphan::is_parent(self.pid).is_none() {
             let why = "the parent is in another pid namespace, and cannot be seen from this one";
             return Err(io::Error::new(io::ErrorKind::Unsupported, why));
@@ -74,22 +76,6 @@ impl Parent {
         if !self.is_alive() {
             return Ok(true);
         }
-        self.wait_for(pidfd, deadline)
-    }
-
-    fn wait_for(&self, pidfd: OwnedFd, deadline: Option<Instant>) -> io::Result<bool> {
-        loop {
-            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
-            let limit = left.map(|d| Timespec {
-                tv_sec: d.as_secs().min(i64::MAX as u64) as i64,
-                tv_nsec: d.subsec_nanos().into(),
-            });
-            match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], limit.as_ref()) {
-                Ok(0) if left.is_some_and(|l| l.is_zero()) => return Ok(false),
-                Ok(0) | Err(Errno::INTR) => {}
-                Ok(_) => return Ok(true),
-                Err(errno) => return Err(errno.into()),
-            }
-        }
+        ready::wait(pidfd.as_fd(), PollFlags::IN, deadline)
     }
 }

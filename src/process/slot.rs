@@ -19,6 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use static_assertions::{assert_eq_align, assert_eq_size, const_assert};
 
+use crate::sys::clock::monotonic_nanos;
 use crate::sys::generation;
 use crate::sys::map::{Access, Map, Sharing};
 
@@ -214,12 +215,6 @@ impl Slot {
             nanos => Some(nanos),
         }
     }
-}
-
-/// CLOCK_MONOTONIC in nanoseconds; the same clock in every process of the machine.
-pub(super) fn monotonic_nanos() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    (now.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(now.tv_nsec as u64)
 }
 
 /// The slots of this process.

@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::event::Timespec;
 use rustix::io::Errno;
 use rustix::thread::futex;
 
 use super::inside::inside;
+use crate::sys::clock::{deadline_in, left_until, timespec};
 
 /// The flag by which a parent asks a child to stop. See [`stop`].
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Stop {
     /// Sleeps until this process is asked to stop, for at most `limit`; false if it was not asked. The sleep
     /// ends at once when it is.
     pub fn wait_timeout(&self, limit: Duration) -> bool {
-        self.wait_until(Instant::now().checked_add(limit))
+        self.wait_until(deadline_in(limit))
     }
 
     fn wait_until(&self, deadline: Option<Instant>) -> bool {
@@ -72,15 +72,11 @@ impl Stop {
             if word.load(Ordering::Acquire) != 0 {
                 return true;
             }
-            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+            let left = left_until(deadline);
             if left.is_some_and(|left| left.is_zero()) {
                 return false;
             }
-            let left = left.map(|d| Timespec {
-                tv_sec: d.as_secs().min(i64::MAX as u64) as i64,
-                tv_nsec: d.subsec_nanos().into(),
-            });
-            match futex::wait(word, futex::Flags::empty(), 0, left.as_ref()) {
+            match futex::wait(word, futex::Flags::empty(), 0, left.map(timespec).as_ref()) {
                 // Woken, interrupted, already raised, or out of time: the word and the clock tell which.
                 Ok(()) | Err(Errno::INTR | Errno::AGAIN | Errno::TIMEDOUT) => {}
                 // Nothing else can come from a live, aligned word; were it to, better awake than asleep.

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
+use crate::sys::stat::Stat;
+
 /// How long a search goes on when it finds nobody new, but some do not come to rest: those that
 /// may not be signalled, and those that sleep too deep for a stop. Not all of these ever wake: who waits for a vfork
 /// does not return before its child does, and that is stopped.
@@ -101,43 +103,13 @@ enum Rest {
     Busy,
 }
 
-/// What `/proc/PID/stat` says of a process or task, as far as this needs it.
-struct Stat {
-    state: char,
-    parent: i32,
-    group: i32,
-    session: i32,
-    threads: u32,
-}
-
-impl Stat {
-    fn read(path: &str) -> Option<Stat> {
-        let text = std::fs::read(path).ok()?;
-        // The name in brackets may hold anything, brackets too; what follows its last bracket is regular.
-        let text = String::from_utf8_lossy(&text);
-        let mut words = text.rsplit_once(") ")?.1.split(' ');
-        Some(Stat {
-            state: words.next()?.chars().next()?,
-            parent: words.next()?.parse().ok()?,
-            group: words.next()?.parse().ok()?,
-            session: words.next()?.parse().ok()?,
-            threads: words.nth(20 - 7)?.parse().ok()?,
-        })
-    }
-
-    /// A main thread that ended before the others is shown as a zombie too, but its process lives.
-    fn is_dead(&self) -> bool {
-        matches!(self.state, 'Z' | 'X') && self.threads <= 1
-    }
-}
-
 /// A process is at rest when all its threads are.
 fn rest_of(pid: i32) -> Rest {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let states = tasks.filter_map(|task| Stat::read(task.path().join("stat").to_str()?));
+    let states = tasks.filter_map(|task| Stat::read(task.path().join("stat")).ok());
     let rest = states.map(|stat| match stat.state {
-        'T' | 't' | 'Z' | 'X' => Rest::Still,
-        'D' => Rest::Deep,
+        b'T' | b't' | b'Z' | b'X' => Rest::Still,
+        b'D' => Rest::Deep,
         _ => Rest::Busy,
     });
     rest.max().unwrap_or(Rest::Still)
@@ -151,7 +123,7 @@ fn descendants(root: i32) -> BTreeSet<i32> {
         .flatten()
         .filter_map(|entry| {
             let pid = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            Some((pid, Stat::read(&format!("/proc/{pid}/stat"))?))
+            Some((pid, Stat::read(format!("/proc/{pid}/stat")).ok()?))
         })
         .filter(|(pid, stat)| !stat.is_dead() && *pid != me)
         .collect();

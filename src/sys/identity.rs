@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::stat::Stat;
+
 /// Pid and start time in one word; never 0, and the lowest bit is always 0.
 ///
 /// ```text
@@ -26,9 +28,7 @@ impl Identity {
     ///
     /// Where `/proc` is not mounted.
     pub(crate) fn me() -> io::Result<Identity> {
-        let stat = std::fs::read_to_string("/proc/self/stat")?;
-        let stat = Stat::parse(&stat).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Identity::new(std::process::id(), stat.start))
+        Ok(Identity::new(std::process::id(), Stat::read("/proc/self/stat")?.start))
     }
 
     fn new(pid: u32, start: u64) -> Identity {
@@ -51,41 +51,15 @@ impl Identity {
     /// In doubt (`/proc` hides it, or is not mounted) the answer is false.
     pub(crate) fn is_gone(self) -> bool {
         let pid = (self.0 >> PID_SHIFT) as i32;
-        match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
-            Ok(stat) => match Stat::parse(&stat) {
-                Some(stat) => Identity::new(pid as u32, stat.start) != self || stat.is_zombie(),
-                None => false,
-            },
+        match Stat::read(format!("/proc/{pid}/stat")) {
+            Ok(stat) => Identity::new(pid as u32, stat.start) != self || stat.is_dead(),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => false,
             // hidepid makes living processes of other users look absent here; the kernel itself knows better.
             Err(_) => {
                 let pid = rustix::process::Pid::from_raw(pid);
                 pid.is_none_or(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
             }
         }
-    }
-}
-
-/// What `/proc/PID/stat` says, as far as it matters here.
-#[derive(Debug, PartialEq, Eq)]
-struct Stat {
-    state: u8,
-    threads: u64,
-    start: u64,
-}
-
-impl Stat {
-    fn parse(text: &str) -> Option<Stat> {
-        // The name in brackets may hold anything; what follows its last bracket is regular, from field 3 on.
-        let mut fields = text.rsplit_once(") ")?.1.split_ascii_whitespace();
-        let state = *fields.next()?.as_bytes().first()?;
-        let threads = fields.nth(20 - 4)?.parse().ok()?;
-        let start = fields.nth(22 - 21)?.parse().ok()?;
-        Some(Stat { state, threads, start })
-    }
-
-    /// A main thread that ended before its fellows is shown as a zombie too, but their process lives.
-    fn is_zombie(&self) -> bool {
-        matches!(self.state, b'Z' | b'X') && self.threads <= 1
     }
 }
 
@@ -110,8 +84,8 @@ mod tests {
     #[test]
     fn a_child_is_gone_when_it_is_a_zombie_and_when_it_was_reaped() {
         let mut child = std::process::Command::new("true").stdout(std::process::Stdio::piped()).spawn().unwrap();
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
-        let identity = Identity::new(child.id(), Stat::parse(&stat).unwrap().start);
+        let stat = Stat::read(format!("/proc/{}/stat", child.id())).unwrap();
+        let identity = Identity::new(child.id(), stat.start);
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::waitid(
             rustix::process::WaitId::Pid(pid),
@@ -121,15 +95,5 @@ mod tests {
         assert!(identity.is_gone(), "a zombie");
         child.wait().unwrap();
         assert!(identity.is_gone(), "reaped");
-    }
-
-    #[test]
-    fn stat_is_parsed_behind_a_hostile_name() {
-        let text = "7 (a) R 1 (b) Z 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 3 0 5150 1 1 1";
-        let stat = Stat::parse(text).unwrap();
-        assert_eq!(stat, Stat { state: b'Z', threads: 3, start: 5150 });
-        assert!(!stat.is_zombie());
-        assert_eq!(Stat::parse("7 (a) R"), None);
-        assert_eq!(Stat::parse(""), None);
     }
 }

@@ -8,6 +8,8 @@
 //! | `identity` | a process, told apart from a later one with the same pid |
 //! | `generation` | which side of which fork this process is on |
 //! | `fork` | `fork` and `_exit` |
+//! | `clock`, `ready` | deadlines; waiting for a descriptor until one |
+//! | `stat` | what `/proc/PID/stat` says |
 //! | `threads` | is this process single-threaded? |
 //! | `foreign` | what a child would share that could corrupt the parent |
 //! | `shared_maps` | the writable shared mappings of this process |
@@ -18,6 +20,7 @@
 //!
 //! Nothing here knows of the floors above.
 
+pub(crate) mod clock;
 pub(crate) mod foreign;
 pub(crate) mod fork;
 pub(crate) mod generation;
@@ -27,7 +30,9 @@ pub(crate) mod map;
 pub(crate) mod orphan;
 pub(crate) mod pagemap;
 pub(crate) mod proc_file;
+pub(crate) mod ready;
 pub(crate) mod shared_maps;
 pub(crate) mod signals;
+pub(crate) mod stat;
 pub(crate) mod threads;
 pub(crate) mod wait;

@@ -9,6 +9,8 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::stat::Stat;
+
 /// The names of the other threads of this process; empty if there are none.
 ///
 /// `unshare(CLONE_VM)` is a question in the shape of a command: the kernel refuses it with EINVAL exactly
@@ -84,42 +86,6 @@ fn tasks() -> io::Result<Tasks> {
 
 /// The name of a task; None if it is dead, or on its way out of the kernel.
 fn living_name(task: &Path) -> io::Result<Option<String>> {
-    let stat = std::fs::read(task.join("stat"))?;
-    Ok(parse(&stat).ok_or(io::ErrorKind::InvalidData)?.map(|name| String::from_utf8_lossy(name).into_owned()))
-}
-
-/// The name in a `stat` of `/proc`, None if it says that the task is dead; None outside where it says nothing.
-///
-/// ```text
-///   4711 (any 15 bytes) S 1 2 3 4 5 flags ...
-/// ```
-fn parse(stat: &[u8]) -> Option<Option<&[u8]>> {
-    /// Of the kernel's `linux/sched.h`: set before a joiner can be woken, never cleared.
-    const PF_EXITING: u32 = 4;
-    let open = stat.iter().position(|&b| b == b'(')?;
-    // The name may hold anything, brackets too; what follows its last bracket is regular.
-    let close = stat.windows(2).rposition(|two| two == b") ")?;
-    let name = stat.get(open + 1..close)?;
-    let mut fields = stat[close + 2..].split(|&b| b == b' ');
-    let state = fields.next()?.first()?;
-    let flags: u32 = std::str::from_utf8(fields.nth(9 - 4)?).ok()?.parse().ok()?;
-    Some((!matches!(state, b'X' | b'Z') && flags & PF_EXITING == 0).then_some(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse;
-
-    #[test]
-    fn living_and_leaving_tasks_are_told_apart() {
-        assert_eq!(parse(b"7 (a name) S 1 2 3 4 5 4194368 0 0"), Some(Some(&b"a name"[..])));
-        assert_eq!(parse(b"7 (\xc3) Z (\xff) R 1 2 3 4 5 64 0 0"), Some(Some(&b"\xc3) Z (\xff"[..])));
-        // PF_EXITING, whatever the state; and the dead.
-        assert_eq!(parse(b"7 (a) R 1 2 3 4 5 4194372 0 0"), Some(None));
-        assert_eq!(parse(b"7 (a) Z 1 2 3 4 5 0 0 0"), Some(None));
-        assert_eq!(parse(b"7 (a) X 1 2 3 4 5 0 0 0"), Some(None));
-        for torn in [&b""[..], b"7 (a)", b"7 (a) ", b"7 (a) R 1 2", b"7 (a) R 1 2 3 4 5 x 0", b") ("] {
-            assert_eq!(parse(torn), None);
-        }
-    }
+    let stat = Stat::read(task.join("stat"))?;
+    Ok((!stat.has_left()).then(|| String::from_utf8_lossy(&stat.name).into_owned()))
 }
