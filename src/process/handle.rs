@@ -17,7 +17,7 @@ use super::panic::Panic;
 use super::slot::{Place, state};
 use super::stdio::read_at;
 use crate::sys::clock::deadline_in;
-use crate::wire::{DecodeError, Decoder, EncodeError, Wire};
+use crate::wire::{DecodeError, EncodeError, Wire, from_bytes};
 
 /// A child process that will have a result of type `T`, as [`std::thread::JoinHandle`] is for threads.
 ///
@@ -114,12 +114,7 @@ impl<T: Wire> JoinHandle<T> {
         self.kept = Mutex::new(None);
         match self.shared.take(exit)? {
             Outcome::Failed(error) => Err(error),
-            Outcome::Result(bytes) => {
-                let mut input = Decoder::new(&bytes);
-                let value = T::decode(&mut input).map_err(JoinError::Decode)?;
-                input.finish().map_err(JoinError::Decode)?;
-                Ok(Some(value))
-            }
+            Outcome::Result(bytes) => from_bytes(&bytes).map(Some).map_err(JoinError::Decode),
         }
     }
 
@@ -166,11 +161,11 @@ impl Joinable {
         let bytes = self.bytes().map_err(JoinError::Io)?;
         Ok(match state {
             state::RESULT => Outcome::Result(bytes),
-            state::PANICKED => Outcome::Failed(match decode_whole::<Panic>(&bytes) {
+            state::PANICKED => Outcome::Failed(match from_bytes::<Panic>(&bytes) {
                 Ok(panic) => JoinError::Panicked(panic),
                 Err(error) => JoinError::Decode(error),
             }),
-            state::UNENCODABLE => Outcome::Failed(match decode_whole::<EncodeError>(&bytes) {
+            state::UNENCODABLE => Outcome::Failed(match from_bytes::<EncodeError>(&bytes) {
                 Ok(why) => JoinError::Encode(why),
                 Err(error) => JoinError::Decode(error),
             }),
@@ -211,13 +206,6 @@ impl Joinable {
         bytes.truncate(read);
         Ok(bytes)
     }
-}
-
-fn decode_whole<T: Wire>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let mut input = Decoder::new(bytes);
-    let value = T::decode(&mut input)?;
-    input.finish()?;
-    Ok(value)
 }
 
 impl<T> Deref for JoinHandle<T> {

@@ -17,16 +17,16 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
-use rustix::event::Timespec;
 use rustix::thread::futex;
 
 use super::options::Settings;
 use super::panic::{Panic, note_panics};
 use super::slot::{BODY, Place, Slot, go, state};
 use super::{child, handles, hooks, moved};
+use crate::sys::clock::timespec;
 use crate::sys::fork::{exit_now, flush};
 use crate::sys::{foreign, generation, orphan, signals};
-use crate::wire::{Encoder, Wire, to_bytes};
+use crate::wire::{Wire, to_bytes};
 
 /// The exit code of a child whose closure panicked; as of a Rust program whose main did.
 const CODE_PANICKED: i32 = 101;
@@ -188,7 +188,7 @@ fn wait_for_go(inside: &Inside) {
         }
         // A parent that dies now leaves nobody to wake this. If the child dies with it, that is that; else it
         // looks every 100 ms.
-        let slice = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        let slice = timespec(SLICE);
         let _ = futex::wait(word, futex::Flags::empty(), go::ASLEEP, Some(&slice));
     }
 }
@@ -213,8 +213,7 @@ where
         hooks::run();
         slot.enter();
         let value = f();
-        let mut out = Encoder::new();
-        let encoded = value.encode(&mut out).map(|()| out.into_bytes());
+        let encoded = to_bytes(&value);
         (value, encoded)
     }));
     if generation::current() != inside.generation {
@@ -261,7 +260,7 @@ fn store_panic(slot: Slot, file: Option<&OwnedFd>, panic: Panic) {
         // A program that aborts on panic comes here by a panic after the commit, too.
         return;
     }
-    let whole = panic.clone().encode_within(usize::MAX);
+    let whole = panic.encoded();
     if whole.len() > BODY && file.is_some() && write_file(file, &whole).is_ok() {
         slot.commit(state::PANICKED, Place::File(whole.len() as u64));
     } else {

@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::child::{Child, Fate, hold_orphans, say, sweep};
@@ -28,10 +28,11 @@ use super::handles::Listed;
 use super::inside::{self, Inside, Prepared};
 use super::options::Settings;
 use super::slot::{BODY, Slot, go, hold_table};
-use super::stdio::{Ends, StderrTail, above_standard};
+use super::stdio::{Ends, StderrTail};
 use super::{handles, hooks, moved, oom, panic};
-use crate::sys::clock::monotonic_nanos;
+use crate::sys::clock::{monotonic_nanos, timespec};
 use crate::sys::fork::Side;
+use crate::sys::standard::{above_standard, pipe_above_standard};
 use crate::sys::{foreign, fork, loan, orphan, threads};
 use crate::wire::Wire;
 
@@ -111,7 +112,7 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
     };
     let parent = orphan::Parent::here().map_err(os("making a lifeline"))?;
     let report = match settings.can_fail() || (settings.die_with_parent && parent.needs_lifeline()) {
-        true => Some(report_pipe().map_err(os("making a pipe for the settings"))?),
+        true => Some(pipe_above_standard().map_err(os("making a pipe for the settings"))?),
         false => None,
     };
     let slot = Slot::take().map_err(os("making shared memory for the result"))?;
@@ -190,11 +191,6 @@ fn result_file() -> io::Result<OwnedFd> {
     above_standard(rustix::fs::memfd_create("tine-result", rustix::fs::MemfdFlags::CLOEXEC)?)
 }
 
-fn report_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    Ok((above_standard(reader)?, above_standard(writer)?))
-}
-
 /// The child cannot be kept: it is told to end, and reaped. It waits for GO, so its number is still its own.
 fn abort_child(slot: Slot, pid: Pid) {
     say(slot, go::ABORT);
@@ -214,8 +210,8 @@ fn hear_report(child: &Child, reader: OwnedFd) -> Result<(), SpawnError> {
     let length = loop {
         let mut fds = [PollFd::new(&reader, PollFlags::IN), PollFd::new(&child.pidfd, PollFlags::IN)];
         // What the dead have written is there: one more look does not wait.
-        let limit = dead.then_some(&Timespec { tv_sec: 0, tv_nsec: 0 });
-        match poll(&mut fds, limit) {
+        let limit = dead.then_some(timespec(Duration::ZERO));
+        match poll(&mut fds, limit.as_ref()) {
             Err(rustix::io::Errno::INTR) => continue,
             Err(errno) => return Err(SpawnError::from_os("waiting for the child's settings", errno.into())),
             Ok(_) => {}

@@ -7,7 +7,7 @@ use std::panic::PanicHookInfo;
 use std::sync::{Mutex, PoisonError};
 
 use crate::sys::generation;
-use crate::wire::{DecodeError, Decoder, EncodeError, Encoder, Wire};
+use crate::wire::{DecodeError, Decoder, EncodeError, Encoder, Wire, to_bytes};
 
 /// A panic that happened in a child. `{:#}` prints its backtrace too, if it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,35 +88,28 @@ impl Panic {
         }
     }
 
+    /// The whole encoding: strings and numbers always encode.
+    pub(super) fn encoded(&self) -> Vec<u8> {
+        to_bytes(self).unwrap_or_default()
+    }
+
     /// The encoding, cut to `limit` bytes: the backtrace goes first, then the end of the message.
     pub(super) fn encode_within(mut self, limit: usize) -> Vec<u8> {
-        let encoded = |panic: &Panic| {
-            let mut out = Encoder::new();
-            // Strings and numbers always encode.
-            let _ = panic.encode(&mut out);
-            out.into_bytes()
-        };
-        let bytes = encoded(&self);
+        let bytes = self.encoded();
         if bytes.len() <= limit {
             return bytes;
         }
         self.backtrace = None;
-        let over = encoded(&self).len().saturating_sub(limit);
-        let keep = self.message.floor_char_boundary_at(self.message.len().saturating_sub(over));
+        let over = self.encoded().len().saturating_sub(limit);
+        let keep = floor_char_boundary(&self.message, self.message.len().saturating_sub(over));
         self.message.truncate(keep);
-        encoded(&self)
+        self.encoded()
     }
 }
 
 /// `str::floor_char_boundary`, which the stated Rust version does not have.
-trait CharBoundary {
-    fn floor_char_boundary_at(&self, at: usize) -> usize;
-}
-
-impl CharBoundary for String {
-    fn floor_char_boundary_at(&self, at: usize) -> usize {
-        (0..=at.min(self.len())).rev().find(|&i| self.is_char_boundary(i)).unwrap_or(0)
-    }
+fn floor_char_boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0)
 }
 
 fn message_of(payload: &dyn Any) -> String {

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::pipe::{Reader, Writer};
+use crate::sys::standard::{above_standard, pipe_above_standard};
 
 /// What one standard stream of a child is. The default is to inherit.
 #[derive(Debug, Default)]
@@ -86,8 +87,7 @@ pub(super) fn open(settings: &mut [Stdio; 3]) -> io::Result<(Plugs, Ends)> {
             }
             Stdio::Fd(fd) => Some(above_standard(fd)?),
             Stdio::Piped => {
-                let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-                let (reader, writer) = (above_standard(reader)?, above_standard(writer)?);
+                let (reader, writer) = pipe_above_standard()?;
                 Some(match number {
                     0 => {
                         ends.stdin = Some(writer.into());
@@ -106,14 +106,6 @@ pub(super) fn open(settings: &mut [Stdio; 3]) -> io::Result<(Plugs, Ends)> {
         };
     }
     Ok((plugs, ends))
-}
-
-/// The same descriptor under a number above the standard streams'.
-///
-/// Where the program has closed one of those, the next descriptor that is opened takes its number. In the child
-/// it would be overwritten by the stream that belongs there; and its owner would close that stream.
-pub(super) fn above_standard(fd: OwnedFd) -> io::Result<OwnedFd> {
-    if fd.as_raw_fd() > 2 { Ok(fd) } else { Ok(rustix::io::fcntl_dupfd_cloexec(&fd, 3)?) }
 }
 
 impl Plugs {

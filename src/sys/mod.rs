@@ -9,6 +9,7 @@
 //! | `generation` | which side of which fork this process is on |
 //! | `fork` | `fork` and `_exit` |
 //! | `clock`, `ready` | deadlines; waiting for a descriptor until one |
+//! | `standard` | numbers above those of the standard streams |
 //! | `stat` | what `/proc/PID/stat` says |
 //! | `threads` | is this process single-threaded? |
 //! | `foreign` | what a child would share that could corrupt the parent |
@@ -33,6 +34,7 @@ pub(crate) mod proc_file;
 pub(crate) mod ready;
 pub(crate) mod shared_maps;
 pub(crate) mod signals;
+pub(crate) mod standard;
 pub(crate) mod stat;
 pub(crate) mod threads;
 pub(crate) mod wait;

@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use rustix::process::{Pid, Signal};
 
 use super::generation;
+use super::standard::{above_standard, pipe_above_standard};
 
 /// What a child needs to know of its parent; made before the fork.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +80,7 @@ impl Parent {
         // opens one of its own. NONBLOCK, lest the open waits for a writer that is already dead.
         let own = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(format!("/proc/self/fd/{reader}"))?;
         // Above the standard streams, which may be closed now and are put in place later.
-        let own = rustix::io::fcntl_dupfd_cloexec(&own, 3)?.into_raw_fd();
+        let own = above_standard(own.into())?.into_raw_fd();
         for (command, argument) in [
             (libc::F_SETOWN, rustix::process::getpid().as_raw_nonzero().get()),
             (F_SETSIG, Signal::KILL.as_raw()),
@@ -111,10 +112,9 @@ fn ensure_lifeline() -> io::Result<()> {
     if !old.is_null() && unsafe { (*old).generation } == here {
         return Ok(());
     }
-    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     // Above the standard streams, which may be closed: what the program then prints would go into the pipe, and
     // input is a reason to signal, too.
-    let (reader, writer) = (rustix::io::fcntl_dupfd_cloexec(&reader, 3)?, rustix::io::fcntl_dupfd_cloexec(&writer, 3)?);
+    let (reader, writer) = pipe_above_standard()?;
     let new = Box::into_raw(Box::new(Lifeline {
         generation: here,
         reader: reader.into_raw_fd(),

@@ -17,9 +17,35 @@ fn encode_entry<K: Wire, V: Wire>(key: &K, value: &V, out: &mut Encoder) -> Resu
     })
 }
 
+/// Gives `count` entries to `is_new`, which says whether the key was not there before.
 #[inline]
-fn decode_entry<K: Wire, V: Wire>(input: &mut Decoder<'_>) -> Result<(K, V), DecodeError> {
-    decode_element(input, |input| Ok((K::decode(input)?, V::decode(input)?)))
+fn decode_entries<K: Wire, V: Wire>(
+    input: &mut Decoder<'_>,
+    count: usize,
+    mut is_new: impl FnMut(K, V) -> bool,
+) -> Result<(), DecodeError> {
+    for _ in 0..count {
+        let (key, value) = decode_element(input, |input| Ok((K::decode(input)?, V::decode(input)?)))?;
+        if !is_new(key, value) {
+            return Err(twice(input, "a map has one key"));
+        }
+    }
+    Ok(())
+}
+
+/// Gives `count` elements to `is_new`, which says whether the element was not there before.
+#[inline]
+fn decode_items<T: Wire>(
+    input: &mut Decoder<'_>,
+    count: usize,
+    mut is_new: impl FnMut(T) -> bool,
+) -> Result<(), DecodeError> {
+    for _ in 0..count {
+        if !is_new(decode_element(input, T::decode)?) {
+            return Err(twice(input, "a set has one element"));
+        }
+    }
+    Ok(())
 }
 
 impl<K: Wire + Eq + Hash, V: Wire, S: BuildHasher + Default> Wire for HashMap<K, V, S> {
@@ -32,12 +58,7 @@ impl<K: Wire + Eq + Hash, V: Wire, S: BuildHasher + Default> Wire for HashMap<K,
         decode_inside::<(K, V), _>(input, |input| {
             let room = input.reserve(count, size_of::<(K, V)>());
             let mut map = HashMap::with_capacity_and_hasher(room, S::default());
-            for _ in 0..count {
-                let (key, value) = decode_entry(input)?;
-                if map.insert(key, value).is_some() {
-                    return Err(twice(input, "a map has one key"));
-                }
-            }
+            decode_entries(input, count, |key, value| map.insert(key, value).is_none())?;
             input.release(room, size_of::<(K, V)>());
             Ok(map)
         })
@@ -54,12 +75,7 @@ impl<K: Wire + Ord, V: Wire> Wire for BTreeMap<K, V> {
         let count = decode_count(input)?;
         decode_inside::<(K, V), _>(input, |input| {
             let mut map = BTreeMap::new();
-            for _ in 0..count {
-                let (key, value) = decode_entry(input)?;
-                if map.insert(key, value).is_some() {
-                    return Err(twice(input, "a map has one key"));
-                }
-            }
+            decode_entries(input, count, |key, value| map.insert(key, value).is_none())?;
             Ok(map)
         })
     }
@@ -76,11 +92,7 @@ impl<T: Wire + Eq + Hash, S: BuildHasher + Default> Wire for HashSet<T, S> {
         decode_inside::<T, _>(input, |input| {
             let room = input.reserve(count, size_of::<T>());
             let mut set = HashSet::with_capacity_and_hasher(room, S::default());
-            for _ in 0..count {
-                if !set.insert(decode_element(input, T::decode)?) {
-                    return Err(twice(input, "a set has one element"));
-                }
-            }
+            decode_items(input, count, |item| set.insert(item))?;
             input.release(room, size_of::<T>());
             Ok(set)
         })
@@ -97,11 +109,7 @@ impl<T: Wire + Ord> Wire for BTreeSet<T> {
         let count = decode_count(input)?;
         decode_inside::<T, _>(input, |input| {
             let mut set = BTreeSet::new();
-            for _ in 0..count {
-                if !set.insert(decode_element(input, T::decode)?) {
-                    return Err(twice(input, "a set has one element"));
-                }
-            }
+            decode_items(input, count, |item| set.insert(item))?;
             Ok(set)
         })
     }
