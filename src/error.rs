@@ -6,6 +6,7 @@ use std::io;
 use crate::memory::{FreezeError, FreezeReason, HiddenError, MemfdError, OutOfRange};
 use crate::pipe::{AdoptError, RecvFdsError, RecvFrameError, SendFdsError, SendFrameError};
 use crate::process::{JoinError, SpawnError};
+use crate::sync::LockFailure;
 use crate::wire::{DecodeError, EncodeError};
 
 /// Any error of this library. Each operation has an error of its own, which says exactly what can happen; all
@@ -48,6 +49,8 @@ pub enum Error {
     Hidden(HiddenError),
     /// A range reaches beyond a region.
     OutOfRange(OutOfRange),
+    /// A lock was not taken.
+    Lock(LockFailure),
     /// The operating system refused something.
     Io(io::Error),
 }
@@ -111,6 +114,7 @@ sources! {
     Adopt(AdoptError),
     Hidden(HiddenError),
     OutOfRange(OutOfRange),
+    Lock(LockFailure),
     Io(io::Error),
 }
 

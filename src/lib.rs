@@ -21,6 +21,7 @@
 //!
 //! | floor | module | noun | what it holds |
 //! |---|---|---|---|
+//! | 2 | [`sync`] | locks | `Mutex` and its kin between processes, which survive their holders |
 //! | 2 | [`process`] | process | [`spawn`], [`scope`], [`Builder`], handles, death certificates |
 //! | 1 | [`memory`] | pages | private, shared, frozen and hidden memory; snapshots; what a fork costs |
 //! | 1 | [`pipe`] | byte stream | pipes, messages that never tear, descriptors that travel |
@@ -56,6 +57,10 @@
 compile_error!("tine works on Linux only: it is built on fork, pidfd, memfd and futex as Linux has them");
 
 #[cfg(target_os = "linux")]
+#[macro_use]
+mod seeded;
+
+#[cfg(target_os = "linux")]
 mod error;
 #[cfg(target_os = "linux")]
 pub mod memory;
@@ -63,6 +68,8 @@ pub mod memory;
 pub mod pipe;
 #[cfg(target_os = "linux")]
 pub mod process;
+#[cfg(target_os = "linux")]
+pub mod sync;
 #[cfg(target_os = "linux")]
 mod sys;
 #[cfg(target_os = "linux")]

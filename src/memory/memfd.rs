@@ -286,7 +286,7 @@ impl Memfd {
             return Err(MemfdError::Size { len: self.len as u64, unit: size_of::<T>() });
         }
         let map = self.map(Access::ReadWrite)?;
-        Ok(Shared::over(map, Some(self), value))
+        Ok(Shared::over(map, Some(self), value)?)
     }
 
     /// How many values of `T` it holds.

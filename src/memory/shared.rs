@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicU64;
 
 use super::{Advice, Memfd, MemfdError, Region, assert_page_aligned, bytes_of};
 use crate::sys::map::{Access, Map, Sharing};
+use crate::sys::roster;
 use crate::wire::Share;
 
 /// A value that this process and its children use in place: the `Arc` of processes.
@@ -77,7 +78,7 @@ impl<T: Share + 'static> Shared<T> {
     /// What [mmap(2)](https://man7.org/linux/man-pages/man2/mmap.2.html) says: no memory, or no more mappings.
     pub fn new(value: T) -> io::Result<Shared<T>> {
         let map = Map::anonymous(size_of::<T>(), Sharing::Shared, false)?;
-        Ok(Shared::over(map, None, value))
+        Shared::over(map, None, value)
     }
 
     /// Moves `value` into memory that has a descriptor, for processes that are not forked from here on.
@@ -89,13 +90,15 @@ impl<T: Share + 'static> Shared<T> {
         Ok(Memfd::new(size_of::<T>())?.into_shared(value)?)
     }
 
-    pub(super) fn over(map: Map, memfd: Option<Memfd>, value: T) -> Shared<T> {
+    pub(super) fn over(map: Map, memfd: Option<Memfd>, value: T) -> io::Result<Shared<T>> {
         const { assert_shareable::<T>() };
+        // Before the memory: who has this, has that, too. Locks in it name their holders by it.
+        roster::ensure()?;
         let ptr = map.as_ptr().cast::<T>();
         // SAFETY: the mapping is at least as long as `T` and page aligned (checked above to be enough), and this
         // handle, the first to it, does not exist yet.
         unsafe { ptr.write(value) };
-        Shared { ptr, region: Arc::new(Region { map, memfd }) }
+        Ok(Shared { ptr, region: Arc::new(Region { map, memfd }) })
     }
 
     /// The value that another process put into `memfd`, by [`with_memfd`](Self::with_memfd) or
@@ -114,6 +117,7 @@ impl<T: Share + 'static> Shared<T> {
         if memfd.len() < size_of::<T>() {
             return Err(MemfdError::Size { len: memfd.len() as u64, unit: size_of::<T>() });
         }
+        roster::ensure()?;
         let map = memfd.map(Access::ReadWrite)?;
         Ok(Shared { ptr: map.as_ptr().cast(), region: Arc::new(Region { map, memfd: Some(memfd) }) })
     }
@@ -144,6 +148,7 @@ impl<T: Share + 'static> Shared<[T]> {
     /// If `make` does; nothing leaks.
     pub fn from_fn(n: usize, mut make: impl FnMut(usize) -> T) -> io::Result<Shared<[T]>> {
         const { assert_shareable::<T>() };
+        roster::ensure()?;
         let map = Map::anonymous(bytes_of::<T>(n)?, Sharing::Shared, false)?;
         let first = map.as_ptr().cast::<T>();
         for i in 0..n {

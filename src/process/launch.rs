@@ -33,7 +33,7 @@ use super::{handles, hooks, moved, oom, panic};
 use crate::sys::clock::{monotonic_nanos, timespec};
 use crate::sys::fork::Side;
 use crate::sys::standard::{above_standard, pipe_above_standard};
-use crate::sys::{foreign, fork, loan, orphan, threads};
+use crate::sys::{foreign, fork, loan, orphan, roster, threads};
 use crate::wire::Wire;
 
 /// Which checks a fork passes before it is made. The loans are checked always.
@@ -115,6 +115,8 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
         true => Some(pipe_above_standard().map_err(os("making a pipe for the settings"))?),
         false => None,
     };
+    // Whatever both sides come to share later, they have the same roster.
+    roster::ensure().map_err(os("making shared memory for the roster"))?;
     let slot = Slot::take().map_err(os("making shared memory for the result"))?;
     let oom_kills_before = oom::kills();
     let prepared = Prepared {

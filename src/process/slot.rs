@@ -12,7 +12,6 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::AsFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,7 +20,7 @@ use static_assertions::{assert_eq_align, assert_eq_size, const_assert};
 
 use crate::sys::clock::monotonic_nanos;
 use crate::sys::generation;
-use crate::sys::map::{Access, Map, Sharing};
+use crate::sys::map::Map;
 
 /// Bytes of one slot: a page of the smallest page size, so that a small result costs one page fault.
 const SIZE: usize = 4096;
@@ -246,7 +245,7 @@ impl Table {
     }
 
     fn grow(&mut self) -> io::Result<()> {
-        let map = pages(CHUNK * SIZE)?;
+        let map = Map::kept_by_the_family(c"tine-slots", CHUNK * SIZE)?;
         let base = map.as_ptr();
         // Never unmapped: handlers and waiters of other processes may look at a word at any time.
         std::mem::forget(map);
@@ -259,18 +258,4 @@ impl Table {
         }
         Ok(())
     }
-}
-
-/// Zeroed memory that is shared with every child.
-fn pages(len: usize) -> io::Result<Map> {
-    // A memfd where it can be, because that has a name in /proc/PID/maps. Not where the program limits the size of
-    // its files: the kernel answers a length over the limit with SIGXFSZ, which ends the program.
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
-    if limit.is_none_or(|limit| limit >= len as u64)
-        && let Ok(file) = rustix::fs::memfd_create("tine-slots", rustix::fs::MemfdFlags::CLOEXEC)
-    {
-        rustix::fs::ftruncate(&file, len as u64)?;
-        return Map::file(file.as_fd(), len, Sharing::Shared, Access::ReadWrite);
-    }
-    Map::anonymous(len, Sharing::Shared, false)
 }

@@ -21,6 +21,7 @@ static LAST: AtomicU64 = AtomicU64::new(0);
 ///
 /// A handle that was made at an earlier generation belongs to another process. This sees forks that were not
 /// ours (nix, daemonize, `pre_exec`), raw `clone` included, for the price of two loads.
+#[inline]
 pub(crate) fn current() -> u64 {
     // Acquire: pairs with the Release in `first`, so that the page is seen mapped.
     let page = PAGE.load(Ordering::Acquire);

@@ -31,6 +31,22 @@ impl Identity {
         Ok(Identity::new(std::process::id(), Stat::read("/proc/self/stat")?.start))
     }
 
+    /// The calling process, with the namespaces in which that means something.
+    pub(crate) fn me_with_namespaces() -> io::Result<(Identity, u64)> {
+        let me = Identity::me()?;
+        Ok((me, Identity::namespaces().ok_or(io::ErrorKind::NotFound)?))
+    }
+
+    /// Which namespaces of pid and time this process is in; None where `/proc` does not tell.
+    pub(crate) fn namespaces() -> Option<u64> {
+        // The kernel numbers its namespaces with 32 bits.
+        let number = |path| rustix::fs::stat(path).ok().map(|stat| stat.st_ino & u64::from(u32::MAX));
+        let pid = number("/proc/self/ns/pid")?;
+        // None on kernels that were built without them: then all are in the same.
+        let time = number("/proc/self/ns/time").unwrap_or(0);
+        Some(pid << 32 | time)
+    }
+
     fn new(pid: u32, start: u64) -> Identity {
         Identity(u64::from(pid) << PID_SHIFT | (start & TICKS) << 1)
     }

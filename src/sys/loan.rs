@@ -4,15 +4,16 @@
 //! [`held`] first and refuses. The count is private memory: a child made by someone else's `fork` inherits
 //! its value together with the guards that make it up, and stays consistent.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many loans this process holds.
-///
-/// `Relaxed` throughout: a fork only copies the calling thread, so the only loans that matter to its
-/// soundness are those taken earlier in program order by the same thread; loans of other threads are
-/// counted as a courtesy and may be missed by a few instructions.
-static HELD: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// How many loans this thread holds.
+    ///
+    /// Of the thread, because a fork copies the calling thread only: a loan that another one holds has no holder in the
+    /// child. And because an atomic count would cost as much as the lock that it counts.
+    static HELD: Cell<usize> = const { Cell::new(0) };
+}
 
 /// A loan of shared memory, for as long as it lives. Not `Send`: it is given back where it was taken.
 #[derive(Debug)]
@@ -21,19 +22,21 @@ pub(crate) struct Loan {
 }
 
 impl Loan {
+    #[inline]
     pub(crate) fn take() -> Loan {
-        HELD.fetch_add(1, Ordering::Relaxed);
+        HELD.set(HELD.get() + 1);
         Loan { not_send: PhantomData }
     }
 }
 
 impl Drop for Loan {
+    #[inline]
     fn drop(&mut self) {
-        HELD.fetch_sub(1, Ordering::Relaxed);
+        HELD.set(HELD.get().wrapping_sub(1));
     }
 }
 
-/// How many loans are held now.
+/// How many loans the calling thread holds now.
 pub(crate) fn held() -> usize {
-    HELD.load(Ordering::Relaxed)
+    HELD.get()
 }

@@ -8,8 +8,9 @@
 #![allow(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -97,6 +98,22 @@ impl Map {
         // SAFETY: a null hint without MAP_FIXED never replaces an existing mapping.
         let base = unsafe { rustix::mm::mmap(ptr::null_mut(), total, prot, flags, fd, 0) }?;
         Ok(Map::own(base, total, 0, len, sharing == Sharing::Shared))
+    }
+
+    /// Zeroed memory for words of the library's own, shared with every child. Kept for the life of the process: the caller
+    /// forgets it.
+    ///
+    /// A memfd where it can be, because that has a name in `/proc/PID/maps`. Not where the program limits the size of its
+    /// files: the kernel answers a length over the limit with SIGXFSZ, which ends the program.
+    pub(crate) fn kept_by_the_family(name: &CStr, len: usize) -> io::Result<Map> {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+        if limit.is_none_or(|limit| limit >= len as u64)
+            && let Ok(file) = rustix::fs::memfd_create(name, rustix::fs::MemfdFlags::CLOEXEC)
+        {
+            rustix::fs::ftruncate(&file, len as u64)?;
+            return Map::file(file.as_fd(), len, Sharing::Shared, Access::ReadWrite);
+        }
+        Map::anonymous(len, Sharing::Shared, false)
     }
 
     fn own(base: *mut core::ffi::c_void, total: usize, guard: usize, len: usize, shared: bool) -> Map {

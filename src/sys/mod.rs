@@ -3,6 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `map` | the one `mmap`, the one `munmap`, and the list of what is ours |
+//! | `futex` | sleeping on several words at once, and waking |
+//! | `roster` | the threads that take part in what is shared, and which of them live |
 //! | `loan` | the count of loans of shared memory that forbid a fork |
 //! | `pagemap` | which pages are shared and which were copied |
 //! | `identity` | a process, told apart from a later one with the same pid |
@@ -24,6 +26,7 @@
 pub(crate) mod clock;
 pub(crate) mod foreign;
 pub(crate) mod fork;
+pub(crate) mod futex;
 pub(crate) mod generation;
 pub(crate) mod identity;
 pub(crate) mod loan;
@@ -32,6 +35,7 @@ pub(crate) mod orphan;
 pub(crate) mod pagemap;
 pub(crate) mod proc_file;
 pub(crate) mod ready;
+pub(crate) mod roster;
 pub(crate) mod shared_maps;
 pub(crate) mod signals;
 pub(crate) mod standard;

@@ -100,7 +100,7 @@ pub fn shared_mappings() -> usize {
 /// The shared pages that the library itself keeps for the life of a process.
 fn library_pages() -> usize {
     let maps = std::fs::read_to_string("/proc/self/maps").expect("/proc is mounted");
-    maps.lines().filter(|line| line.contains("tine-slots")).count()
+    maps.lines().filter(|line| line.contains("tine-slots") || line.contains("tine-roster")).count()
 }
 
 fn names_in(directory: &str) -> BTreeSet<String> {

@@ -1,0 +1,214 @@
+//! The roster: which threads, of which processes, take part in what is shared, and which of them live.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `name` | a thread in one word, which locks and queues hold |
+//! | `slot` | one thread's place: its tenure, and the life word that the kernel marks when it ends |
+//! | this one | the table, and how a thread gets its place |
+//! | `watch` | dead or alive; sleeping until a word changes or somebody dies |
+//!
+//! The table is mapped once, before anything that refers to it is shared, inherited by every child, and never unmapped.
+//! A thread takes a place when it first needs a name, and keeps it to its last instruction: nothing is undone at its end,
+//! the kernel's mark is the end.
+//!
+//! # Safety
+//!
+//! This file opens `unsafe` to lay the table over a mapping.
+#![allow(unsafe_code)]
+
+mod name;
+mod slot;
+mod watch;
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+use static_assertions::const_assert;
+
+pub(crate) use name::{FLAGS, Name};
+pub(crate) use watch::{Verdict, judge, look_for_the_truth, sleep};
+
+use self::name::SLOTS;
+use self::slot::{Life, Slot, Taken, has_room, read};
+use super::generation;
+use super::identity::Identity;
+use super::map::Map;
+
+/// The table. Its pages are taken as they are touched: 32 threads to a page.
+#[repr(C)]
+struct Roster {
+    header: Header,
+    /// Number 0 lies where the header is: the slots start at number 1.
+    slots: [Slot; SLOTS - 1],
+}
+
+#[repr(C, align(128))]
+struct Header {
+    /// Tells this roster from others, in every name.
+    tag: AtomicU64,
+    /// No slot above this number was ever taken.
+    high: AtomicU32,
+}
+
+const_assert!(size_of::<Roster>() == SLOTS * 128);
+
+static ROSTER: AtomicPtr<Roster> = AtomicPtr::new(ptr::null_mut());
+
+/// The roster of this process's family, if there is one yet.
+#[inline]
+fn roster() -> Option<&'static Roster> {
+    // Acquire: pairs with the Release in `ensure`, so that the tag is seen.
+    let roster = ROSTER.load(Ordering::Acquire);
+    // SAFETY: null, or a table that was laid over zeroed pages of its size (all of it is valid as zeroes) and is never
+    // unmapped; a child inherits the mapping at the same address.
+    unsafe { roster.as_ref() }
+}
+
+/// Makes the roster, so that whoever is forked from here on shares it. What holds names of threads is put into shared memory
+/// only after this.
+///
+/// # Errors
+///
+/// What [memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html) and mmap say.
+pub(crate) fn ensure() -> io::Result<()> {
+    the_roster().map(drop)
+}
+
+fn the_roster() -> io::Result<&'static Roster> {
+    if let Some(roster) = roster() {
+        return Ok(roster);
+    }
+    let map = Map::kept_by_the_family(c"tine-roster", size_of::<Roster>())?;
+    let new = map.as_ptr().cast::<Roster>().as_ptr();
+    // SAFETY: as in `roster`; nobody else knows it yet.
+    let header = unsafe { &(*new).header };
+    // Relaxed: published by the Release below.
+    header.tag.store(random_tag(), Ordering::Relaxed);
+    // Release: pairs with the Acquire in `roster`. Failure: another thread was faster, and this mapping goes.
+    match ROSTER.compare_exchange(ptr::null_mut(), new, Ordering::Release, Ordering::Acquire) {
+        Ok(_) => std::mem::forget(map),
+        Err(_) => drop(map),
+    }
+    Ok(roster().expect("it was there, or was made here"))
+}
+
+/// Not 0.
+fn random_tag() -> u64 {
+    // Seeded by the system's random numbers.
+    RandomState::new().build_hasher().finish() % u64::from(u16::MAX) + 1
+}
+
+impl Roster {
+    fn tag(&self) -> u16 {
+        // Relaxed: it never changes after the table was published.
+        self.header.tag.load(Ordering::Relaxed) as u16
+    }
+
+    fn slot(&self, number: usize) -> Option<&Slot> {
+        self.slots.get(number.checked_sub(1)?)
+    }
+
+    /// The numbers that may be taken.
+    fn numbers(&self) -> std::ops::RangeInclusive<usize> {
+        // Relaxed: who is just coming may be missed by a few instructions.
+        1..=(self.header.high.load(Ordering::Relaxed) as usize).min(SLOTS - 1)
+    }
+}
+
+/// Where the calling thread sits, if it has sat down in this process.
+#[derive(Clone, Copy)]
+struct Seat {
+    /// Of the process: a child inherits this memory, and has a name of its own.
+    generation: u64,
+    name: u64,
+}
+
+thread_local! {
+    static SEAT: Cell<Seat> = const { Cell::new(Seat { generation: 0, name: 0 }) };
+}
+
+/// The calling thread's name. Cheap from the second time on.
+///
+/// # Errors
+///
+/// Where there is no memory for the roster, or no place on it.
+#[inline]
+pub(crate) fn me() -> io::Result<Name> {
+    match seated() {
+        Some(name) => Ok(name),
+        None => sit_down(),
+    }
+}
+
+/// The calling thread's name, if it has one already.
+#[inline]
+pub(crate) fn seated() -> Option<Name> {
+    let seat = SEAT.get();
+    if seat.generation == generation::current() { Name::in_word(seat.name) } else { None }
+}
+
+#[cold]
+fn sit_down() -> io::Result<Name> {
+    let roster = the_roster()?;
+    let (who, namespaces) = Identity::me_with_namespaces().map_or((0, 0), |(who, spaces)| (who.to_word(), spaces));
+    // The dead whose death the kernel has not marked are found when there is no other place.
+    for (number, ask) in (1..SLOTS).map(|number| (number, false)).chain((1..SLOTS).map(|number| (number, true))) {
+        let slot = &roster.slots[number - 1];
+        let Some(life) = slot.life() else { break };
+        if ask {
+            look_for_the_truth(Name::new(roster.tag(), slot.tenure().0, number));
+        }
+        let (count, announced) = slot.tenure();
+        // Acquire: pairs with the kernel's mark, after all that the dead thread did. Read after the tenure: see `Slot`.
+        match read(life.load(Ordering::Acquire)) {
+            Life::Alive => continue,
+            Life::Dead if announced && !slot.vacate(count) => continue,
+            _ if !has_room(count) => continue,
+            _ => {}
+        }
+        match slot.take_life() {
+            Taken::Lost => continue,
+            Taken::Unusable => break,
+            Taken::Mine { silent } => return Ok(announce(roster, slot, number, who, namespaces, silent)),
+        }
+    }
+    let why = "no place is left on the roster of threads that use shared locks: 4095 threads of this family of processes \
+               use them now (or the C library has no robust mutexes); let some end";
+    Err(io::Error::new(io::ErrorKind::OutOfMemory, why))
+}
+
+fn announce(roster: &Roster, slot: &Slot, number: usize, who: u64, namespaces: u64, silent: bool) -> Name {
+    let count = loop {
+        match slot.tenure() {
+            (count, false) => break count,
+            // Between our look and our lock another came, was announced, and died. It is struck out by us or by others.
+            (count, true) => drop(slot.vacate(count)),
+        }
+    };
+    // Relaxed: published by `announce`, with Release.
+    slot.who.store(who, Ordering::Relaxed);
+    slot.namespaces.store(namespaces, Ordering::Relaxed);
+    slot.silent.store(u32::from(silent), Ordering::Relaxed);
+    slot.bell.store(0, Ordering::Relaxed);
+    // Relaxed: see `numbers`.
+    roster.header.high.fetch_max(number as u32, Ordering::Relaxed);
+    slot.announce(count);
+    let name = Name::new(roster.tag(), count, number);
+    SEAT.set(Seat { generation: generation::current(), name: name.word() });
+    name
+}
+
+/// In a test of what lies above: how many places are taken by the living.
+#[cfg(test)]
+pub(crate) fn living() -> usize {
+    let Some(roster) = roster() else { return 0 };
+    roster
+        .numbers()
+        .filter_map(|number| roster.slot(number)?.life())
+        // Relaxed: a count that may be stale.
+        .filter(|life| read(life.load(Ordering::Relaxed)) == Life::Alive)
+        .count()
+}

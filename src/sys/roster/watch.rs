@@ -1,0 +1,186 @@
+//! Dead or alive; and sleeping until a word changes or somebody dies.
+//!
+//! Three things tell of a death, and each has its part:
+//!
+//! | what | when | what it is |
+//! |---|---|---|
+//! | the life word | at once: the kernel marks it and wakes one who watches | a notice. When it is there, it is true; it may be missing |
+//! | the tenure | when the place was given to another | proof: that is done only to the dead |
+//! | the identity | when somebody looks, every 100 ms | proof: the process is gone from `/proc`, or its number is another's |
+//!
+//! The notice is missing where the list of the thread's robust mutexes was gone before the kernel walked it: it lies in the
+//! process's own memory, and the OOM killer frees that early.
+//!
+//! # Why a sleeper watches everybody
+//!
+//! A wake can die with who receives it: the unlocker wakes B, B is killed before it does anything, and C would sleep by a
+//! free lock. And an unlocker can die before it wakes. So a sleeper watches the life words of all who take part (up to the 31
+//! that one call takes beside the word itself): whoever dies with a wake in its hand, or owed, wakes one of them. That
+//! one wakes all others who watch the dead, before it goes on; and if it is killed before it has, its own death wakes
+//! the next. With more than 31 the slice of 100 ms covers the rest.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use rustix::thread::futex::{OWNER_DIED, WAITERS};
+
+use super::name::Name;
+use super::slot::{Life, Slot, read};
+use super::{Roster, roster, seated};
+use crate::sys::futex::{self, MOST, Slept, Words};
+use crate::sys::identity::Identity;
+
+/// What is known of a name in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// No death is known; it may have died since.
+    Alive,
+    /// It has run its last instruction. For good.
+    Dead,
+    /// It is on another roster: a process that is no relative.
+    Foreign,
+    /// No roster has given this name: the word was overwritten.
+    Corrupt,
+}
+
+/// What the words of the roster say of `name`. No system call.
+pub(crate) fn judge(name: Name) -> Verdict {
+    let Some(roster) = roster() else { return Verdict::Foreign };
+    if name.tag() != roster.tag() {
+        return if name.tag() == 0 { Verdict::Corrupt } else { Verdict::Foreign };
+    }
+    let Some(slot) = roster.slot(name.slot()) else { return Verdict::Corrupt };
+    let (count, announced) = slot.tenure();
+    if name.tenure() > count || (name.tenure() == count && !announced) {
+        return Verdict::Corrupt;
+    }
+    if name.tenure() < count || is_marked(slot) { Verdict::Dead } else { Verdict::Alive }
+}
+
+/// Whether the kernel has marked the life of a slot's tenant.
+fn is_marked(slot: &Slot) -> bool {
+    // Acquire: pairs with the kernel's mark, which follows everything that the dead thread did.
+    slot.life().is_some_and(|life| read(life.load(Ordering::Acquire)) == Life::Dead)
+}
+
+/// As [`judge`], but asks the kernel as well whether the process is there. What it finds it tells all who watch.
+pub(crate) fn look_for_the_truth(name: Name) -> Verdict {
+    let verdict = judge(name);
+    if verdict != Verdict::Alive {
+        return verdict;
+    }
+    let Some(slot) = roster().and_then(|roster| roster.slot(name.slot())) else { return verdict };
+    // Relaxed: published with the tenure, which `judge` has read.
+    let who = Identity::from_word(slot.who.load(Ordering::Relaxed));
+    let namespaces = slot.namespaces.load(Ordering::Relaxed);
+    // Of a process in another namespace `/proc` says nothing here, or something about somebody else.
+    let Some(who) = who.filter(|_| Identity::namespaces() == Some(namespaces)) else { return verdict };
+    if !who.is_gone() {
+        return verdict;
+    }
+    mark_dead(slot, name);
+    // The identity may have been that of the next tenant, if this one died at once: then the tenure tells.
+    Verdict::Dead
+}
+
+/// What the kernel would have done.
+fn mark_dead(slot: &Slot, name: Name) {
+    let Some(life) = slot.life() else { return };
+    // Acquire: see `is_marked`.
+    let mut now = life.load(Ordering::Acquire);
+    // Looked at after the word: a tenant that came since has changed the word, too, and the exchange fails.
+    while slot.tenure() == (name.tenure(), true) && read(now) == Life::Alive {
+        // Release: pairs with the Acquire in `is_marked`.
+        match life.compare_exchange(now, now & WAITERS | OWNER_DIED, Ordering::Release, Ordering::Acquire) {
+            Ok(_) => break,
+            Err(changed) => now = changed,
+        }
+    }
+    futex::wake(life, i32::MAX as u32);
+}
+
+/// Sleeps until `word` is no longer `expected`, until somebody wakes it, or until one who takes part dies.
+///
+/// `owner` is watched before all others. Returns for any reason, or none: the caller looks at its word, and judges its owner,
+/// again; after [`Slept::Slice`] by [`look_for_the_truth`].
+///
+/// `word` holds what tells a waker that somebody sleeps, before this is called.
+pub(crate) fn sleep(
+    word: &std::sync::atomic::AtomicU64,
+    expected: u64,
+    owner: Option<Name>,
+    deadline: Option<Instant>,
+) -> Slept {
+    let mut words = Words::new(word, expected);
+    let mut watched = Watched::none();
+    if let Some(roster) = roster() {
+        let owner = owner.filter(|owner| owner.tag() == roster.tag()).map(|owner| owner.slot());
+        if let Some(number) = owner
+            && !watched.add(roster, number, &mut words)
+        {
+            return Slept::Woken;
+        }
+        watched.add_all(roster, owner, &mut words);
+    }
+    let slept = futex::sleep(word, &words, expected, deadline);
+    watched.tell_of_deaths();
+    slept
+}
+
+/// The life words that a sleeper watches.
+struct Watched {
+    slots: [Option<&'static Slot>; MOST],
+    len: usize,
+}
+
+impl Watched {
+    fn none() -> Watched {
+        Watched { slots: [None; MOST], len: 0 }
+    }
+
+    /// All who live, as far as there is room.
+    fn add_all(&mut self, roster: &'static Roster, but: Option<usize>, words: &mut Words) {
+        let me = seated().map(|me| me.slot());
+        for number in roster.numbers().filter(|&number| Some(number) != but && Some(number) != me) {
+            if words.is_full() {
+                break;
+            }
+            self.add(roster, number, words);
+        }
+    }
+
+    /// False if it is dead, or nobody.
+    fn add(&mut self, roster: &'static Roster, number: usize, words: &mut Words) -> bool {
+        let Some(slot) = roster.slot(number) else { return false };
+        let Some(life) = slot.life() else { return false };
+        // Acquire: see `is_marked`.
+        let mut now = life.load(Ordering::Acquire);
+        loop {
+            if read(now) != Life::Alive {
+                return false;
+            }
+            if now & WAITERS != 0 {
+                break;
+            }
+            // The kernel wakes nobody at a death without this bit. It stays for the life of the thread. From exactly this
+            // value: on a word that nobody holds it would keep all from ever holding it. Relaxed: nothing is published.
+            match life.compare_exchange(now, now | WAITERS, Ordering::Relaxed, Ordering::Acquire) {
+                Ok(_) => break,
+                Err(changed) => now = changed,
+            }
+        }
+        words.push(life, now | WAITERS);
+        self.slots[self.len] = Some(slot);
+        self.len += 1;
+        true
+    }
+
+    /// The kernel woke one who watched the dead: this thread, perhaps. That one wakes the others.
+    fn tell_of_deaths(&self) {
+        for slot in self.slots[..self.len].iter().flatten() {
+            if let Some(life) = slot.life().filter(|_| is_marked(slot)) {
+                futex::wake(life, i32::MAX as u32);
+            }
+        }
+    }
+}
