@@ -25,7 +25,6 @@ fn main() {
         a_process_that_others_forked_takes_part,
         a_process_of_a_raw_clone_takes_part,
         deaths_are_noticed_without_the_call_for_several_words,
-        deaths_are_noticed_where_robust_lists_are_forbidden,
         names_are_not_given_twice,
         places_are_used_again,
         more_threads_than_one_call_can_watch,
@@ -255,15 +254,14 @@ fn a_process_of_a_raw_clone_takes_part() {
     foreign(true);
 }
 
-/// The mutex is taken over from a killed holder, waited for by several, while the kernel refuses something.
-fn works_without(call: libc::c_long) {
+fn deaths_are_noticed_without_the_call_for_several_words() {
     let status = in_child(|| {
-        refuse_call(call, None, libc::ENOSYS);
+        refuse_call(libc::SYS_futex_waitv, None, libc::ENOSYS);
         let mutex = Shared::new(Mutex::new(0_u64)).unwrap();
         for _ in 0..5 {
             let holder = holder(&mutex);
             let waiters = [served(&mutex), served(&mutex), served(&mutex)];
-            until("all sleep", || waiters.iter().all(|waiter| sleeps_in(waiter.id()).is_some()));
+            until("all sleep", || waiters.iter().all(|waiter| sleeps_in(waiter.id()) == Some(libc::SYS_futex)));
             holder.kill().unwrap();
             let _ = holder.join();
             for mut waiter in waiters {
@@ -277,14 +275,6 @@ fn works_without(call: libc::c_long) {
         assert_eq!(*count.lock().unwrap(), 2000);
     });
     assert!(status.success());
-}
-
-fn deaths_are_noticed_without_the_call_for_several_words() {
-    works_without(libc::SYS_futex_waitv);
-}
-
-fn deaths_are_noticed_where_robust_lists_are_forbidden() {
-    works_without(libc::SYS_get_robust_list);
 }
 
 fn names_are_not_given_twice() {

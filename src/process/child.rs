@@ -23,7 +23,7 @@ use super::{oom, tree};
 use crate::pipe::{Reader, Writer};
 use crate::sys::clock::{deadline_in, left_until, monotonic_nanos, timespec};
 use crate::sys::wait::{Reaped, status_after_reaping, try_reap};
-use crate::sys::{generation, signals};
+use crate::sys::{generation, roster, signals};
 
 /// A child process: what can be asked of it and done to it, all through `&self`, from any thread.
 ///
@@ -377,6 +377,7 @@ impl Child {
         // Release: pairs with the Acquire in `Stop::is_requested`.
         word.store(1, Ordering::Release);
         let _ = futex::wake(word, futex::Flags::empty(), i32::MAX as u32);
+        roster::ring();
     }
 
     /// Ends the child within about `grace`, as gently as it lets itself be ended, and tells how it ended.

@@ -42,7 +42,7 @@ pub fn stop() -> &'static Stop {
 }
 
 impl Stop {
-    fn word(&self) -> Option<&'static AtomicU32> {
+    pub(crate) fn word(&self) -> Option<&'static AtomicU32> {
         Some(&inside()?.slot.header().stop)
     }
 

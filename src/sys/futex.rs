@@ -33,35 +33,31 @@ fn low(word: &AtomicU64) -> &AtomicU32 {
 }
 
 /// The words to sleep on, with what each is expected to hold.
-pub(crate) struct Words {
+pub(crate) struct Words<'a> {
     list: [Wait; MOST],
     len: usize,
+    /// What is slept on where there can be one only.
+    first: Option<(&'a AtomicU32, u32)>,
 }
 
-impl Words {
-    /// Starts with the one that matters most.
-    pub(crate) fn new(first: &AtomicU64, expected: u64) -> Words {
-        let mut words = Words::none();
-        words.push_word(first, expected);
-        words
+impl<'a> Words<'a> {
+    pub(crate) fn none() -> Words<'a> {
+        Words { list: [const { Wait::new() }; MOST], len: 0, first: None }
     }
 
-    pub(crate) fn none() -> Words {
-        Words { list: [const { Wait::new() }; MOST], len: 0 }
-    }
-
-    /// One more 64-bit word; forgotten when the list is full.
-    pub(crate) fn push_word(&mut self, word: &AtomicU64, expected: u64) {
+    /// One more 64-bit word; forgotten when the list is full. The first is the one that matters most.
+    pub(crate) fn push_word(&mut self, word: &'a AtomicU64, expected: u64) {
         // The kernel compares the low half.
         self.push(low(word), expected as u32);
     }
 
     /// One more word; forgotten when the list is full.
-    pub(crate) fn push(&mut self, word: &AtomicU32, expected: u32) {
+    pub(crate) fn push(&mut self, word: &'a AtomicU32, expected: u32) {
         if let Some(wait) = self.list.get_mut(self.len) {
             wait.val = u64::from(expected);
             wait.uaddr = WaitPtr::new(std::ptr::from_ref(word).cast_mut().cast::<c_void>());
             wait.flags = WaitFlags::SIZE_U32;
+            self.first.get_or_insert((word, expected));
             self.len += 1;
         }
     }
@@ -93,13 +89,13 @@ const SHORT_SLICE: Duration = Duration::from_millis(5);
 static MISSING: AtomicBool = AtomicBool::new(false);
 
 /// Sleeps until a word differs from what is expected, one is woken, a slice is over, or `deadline` comes.
-pub(crate) fn sleep(first: &AtomicU64, words: &Words, expected: u64, deadline: Option<Instant>) -> Slept {
+pub(crate) fn sleep(words: &Words<'_>, deadline: Option<Instant>) -> Slept {
     let left = left_until(deadline);
     if left.is_some_and(|left| left.is_zero()) {
         return Slept::TimedOut;
     }
     // Relaxed: a wrong guess costs one system call.
-    if !MISSING.load(Ordering::Relaxed) {
+    if words.len > 0 && !MISSING.load(Ordering::Relaxed) {
         let slice = if seeded!("no slices") { Duration::from_secs(3600) } else { SLICE };
         let limit = left.map_or(slice, |left| left.min(slice));
         match waitv(words, limit) {
@@ -108,7 +104,10 @@ pub(crate) fn sleep(first: &AtomicU64, words: &Words, expected: u64, deadline: O
         }
     }
     let limit = left.map_or(SHORT_SLICE, |left| left.min(SHORT_SLICE));
-    over(wait(low(first), expected as u32, limit), left, limit)
+    /// Where there is nothing to wait for but the time.
+    static NOTHING: AtomicU32 = AtomicU32::new(0);
+    let (first, expected) = words.first.unwrap_or((&NOTHING, 0));
+    over(wait(first, expected, limit), left, limit)
 }
 
 /// A slice that was cut short by the deadline is the deadline.
@@ -117,7 +116,7 @@ fn over(slept: Slept, left: Option<Duration>, limit: Duration) -> Slept {
 }
 
 /// None where the call is missing.
-fn waitv(words: &Words, limit: Duration) -> Option<Slept> {
+fn waitv(words: &Words<'_>, limit: Duration) -> Option<Slept> {
     // Absolute, on the clock of `Instant`.
     let end = monotonic_nanos().saturating_add(u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX));
     let end = timespec(Duration::from_nanos(end));

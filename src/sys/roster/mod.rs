@@ -5,6 +5,7 @@
 //! | `name` | a thread in one word, which locks and queues hold |
 //! | `slot` | one thread's place: its tenure, and the life word that the kernel marks when it ends |
 //! | this one | the table, and how a thread gets its place |
+//! | `bell` | how to wake a thread that sleeps on descriptors |
 //! | `watch` | dead or alive; sleeping until a word changes or somebody dies |
 //!
 //! The table is mapped once, before anything that refers to it is shared, inherited by every child, and never unmapped.
@@ -16,6 +17,7 @@
 //! This file opens `unsafe` to lay the table over a mapping.
 #![allow(unsafe_code)]
 
+mod bell;
 mod name;
 mod slot;
 mod watch;
@@ -29,10 +31,12 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use static_assertions::const_assert;
 
 pub(crate) use name::{FLAGS, Name};
-pub(crate) use watch::{Verdict, judge, look_for_the_truth, sleep};
+pub(crate) use bell::{Bell, ring};
+pub(crate) use watch::{Verdict, judge, look_for_the_truth, sleep, sleep_on};
 
 use self::name::SLOTS;
 use self::slot::{Life, Slot, Taken, has_room, read};
+use super::clock::monotonic_nanos;
 use super::generation;
 use super::identity::Identity;
 use super::map::Map;
@@ -97,8 +101,16 @@ fn the_roster() -> io::Result<&'static Roster> {
 
 /// Not 0.
 fn random_tag() -> u64 {
-    // Seeded by the system's random numbers.
-    RandomState::new().build_hasher().finish() % u64::from(u16::MAX) + 1
+    random() % u64::from(u16::MAX) + 1
+}
+
+/// A number that others do not guess by accident. Seeded by the system's random numbers, once in a thread; a child goes on
+/// from its parent's, so its own place is mixed in.
+fn random() -> u64 {
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u64(monotonic_nanos());
+    hasher.write_u32(std::process::id());
+    hasher.finish()
 }
 
 impl Roster {
@@ -172,7 +184,7 @@ fn sit_down() -> io::Result<Name> {
         match slot.take_life() {
             Taken::Lost => continue,
             Taken::Unusable => break,
-            Taken::Mine { silent } => return Ok(announce(roster, slot, number, who, namespaces, silent)),
+            Taken::Mine => return Ok(announce(roster, slot, number, who, namespaces)),
         }
     }
     let why = "no place is left on the roster of threads that use shared locks: 4095 threads of this family of processes \
@@ -180,7 +192,7 @@ fn sit_down() -> io::Result<Name> {
     Err(io::Error::new(io::ErrorKind::OutOfMemory, why))
 }
 
-fn announce(roster: &Roster, slot: &Slot, number: usize, who: u64, namespaces: u64, silent: bool) -> Name {
+fn announce(roster: &Roster, slot: &Slot, number: usize, who: u64, namespaces: u64) -> Name {
     let count = loop {
         match slot.tenure() {
             (count, false) => break count,
@@ -191,7 +203,6 @@ fn announce(roster: &Roster, slot: &Slot, number: usize, who: u64, namespaces: u
     // Relaxed: published by `announce`, with Release.
     slot.who.store(who, Ordering::Relaxed);
     slot.namespaces.store(namespaces, Ordering::Relaxed);
-    slot.silent.store(u32::from(silent), Ordering::Relaxed);
     slot.bell.store(0, Ordering::Relaxed);
     // Relaxed: see `numbers`.
     roster.header.high.fetch_max(number as u32, Ordering::Relaxed);

@@ -17,8 +17,8 @@ use static_assertions::{assert_eq_size, const_assert};
 use super::name::TENURES;
 
 /// ```text
-///   0                        40       48       56           64       68       72
-///   | life: a robust mutex   | tenure | who    | namespaces | silent | (pad)  | bell  | (pad) ... 128
+///   0                        40       48       56           64
+///   | life: a robust mutex   | tenure | who    | namespaces | bell  | (pad) ... 128
 /// ```
 ///
 /// | word | written by | how |
@@ -46,8 +46,6 @@ pub(super) struct Slot {
     pub(super) who: AtomicU64,
     /// Which namespaces that identity is of.
     pub(super) namespaces: AtomicU64,
-    /// 1: the kernel will not mark this thread's life.
-    pub(super) silent: AtomicU32,
     /// The doorbell of a thread that sleeps in poll; 0 while it does not.
     pub(crate) bell: AtomicU64,
 }
@@ -130,10 +128,7 @@ fn make_template() -> Option<Template> {
 /// What came of the attempt to lock a slot's life.
 pub(super) enum Taken {
     /// It is the calling thread's until that ends.
-    Mine {
-        /// Whether the kernel will tell of its end.
-        silent: bool,
-    },
+    Mine,
     /// Another was faster.
     Lost,
     /// This C library's mutexes are not known to be of use.
@@ -172,6 +167,9 @@ impl Slot {
     }
 
     /// Locks the life word for the rest of the calling thread's life.
+    ///
+    /// In a process made by a raw `clone` the kernel knows of no list, and the C library has the parent's number for this
+    /// thread: such a life is never marked, and its end is found by the identity of its process.
     pub(super) fn take_life(&self) -> Taken {
         let Some(template) = template() else { return Taken::Unusable };
         for (index, &value) in template.words.iter().enumerate().filter(|(_, value)| **value != 0) {
@@ -189,23 +187,7 @@ impl Slot {
                 _ => false,
             }
         };
-        if !taken {
-            return Taken::Lost;
-        }
-        Taken::Mine { silent: !self.will_be_marked(template) }
-    }
-
-    /// Whether the kernel will find this mutex when the calling thread ends: not in a process made by a raw `clone`, which
-    /// has no list, and whose C library has the parent's number for its thread.
-    fn will_be_marked(&self, template: &Template) -> bool {
-        let mut head = ptr::null_mut::<libc::c_void>();
-        let mut length = 0_usize;
-        // SAFETY: asks for the calling thread's own list; both targets are live.
-        let asked = unsafe { libc::syscall(libc::SYS_get_robust_list, 0, &raw mut head, &raw mut length) };
-        let tid = rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned();
-        // Relaxed: this thread's own word. Watchers add to it.
-        let life = self.word(template.life).load(Ordering::Relaxed);
-        asked == 0 && !head.is_null() && life & !WAITERS == tid
+        if taken { Taken::Mine } else { Taken::Lost }
     }
 }
 

@@ -19,7 +19,7 @@
 //! one wakes all others who watch the dead, before it goes on; and if it is killed before it has, its own death wakes
 //! the next. With more than 31 the slice of 100 ms covers the rest.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use rustix::thread::futex::{OWNER_DIED, WAITERS};
@@ -105,13 +105,14 @@ fn mark_dead(slot: &Slot, name: Name) {
 /// again; after [`Slept::Slice`] by [`look_for_the_truth`].
 ///
 /// `word` holds what tells a waker that somebody sleeps, before this is called.
-pub(crate) fn sleep(
-    word: &std::sync::atomic::AtomicU64,
-    expected: u64,
-    owner: Option<Name>,
-    deadline: Option<Instant>,
-) -> Slept {
-    let mut words = Words::new(word, expected);
+pub(crate) fn sleep(word: &AtomicU64, expected: u64, owner: Option<Name>, deadline: Option<Instant>) -> Slept {
+    let mut words = Words::none();
+    words.push_word(word, expected);
+    sleep_on(words, owner, deadline)
+}
+
+/// As [`sleep`], on any number of words.
+pub(crate) fn sleep_on(mut words: Words<'_>, owner: Option<Name>, deadline: Option<Instant>) -> Slept {
     let mut watched = Watched::none();
     if let Some(roster) = roster() {
         let owner = owner.filter(|owner| owner.tag() == roster.tag()).map(|owner| owner.slot());
@@ -124,7 +125,7 @@ pub(crate) fn sleep(
             watched.add_all(roster, owner, &mut words);
         }
     }
-    let slept = futex::sleep(word, &words, expected, deadline);
+    let slept = futex::sleep(&words, deadline);
     watched.tell_of_deaths();
     slept
 }
@@ -141,7 +142,7 @@ impl Watched {
     }
 
     /// All who live, as far as there is room.
-    fn add_all(&mut self, roster: &'static Roster, but: Option<usize>, words: &mut Words) {
+    fn add_all(&mut self, roster: &'static Roster, but: Option<usize>, words: &mut Words<'_>) {
         let me = seated().map(|me| me.slot());
         for number in roster.numbers().filter(|&number| Some(number) != but && Some(number) != me) {
             if words.is_full() {
@@ -152,7 +153,7 @@ impl Watched {
     }
 
     /// False if it is dead, or nobody.
-    fn add(&mut self, roster: &'static Roster, number: usize, words: &mut Words) -> bool {
+    fn add(&mut self, roster: &'static Roster, number: usize, words: &mut Words<'_>) -> bool {
         let Some(slot) = roster.slot(number) else { return false };
         let Some(life) = slot.life() else { return false };
         // Acquire: see `is_marked`.

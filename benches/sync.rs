@@ -1,0 +1,192 @@
+//! `cargo bench --bench sync`: locks between processes against those of std between threads and the C library's robust
+//! ones between processes; how soon a death is noticed; how long a wait takes when others are always faster.
+
+#[path = "support/robust.rs"]
+mod robust;
+#[path = "support/mod.rs"]
+mod support;
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use robust::Robust;
+use support::{Goal, Table, quick};
+use tine::Shared;
+use tine::sync::{LockErrorOf, Mutex};
+
+/// The time of one call of `f`, over so many that the clock costs nothing.
+fn each(calls: u32, mut f: impl FnMut()) -> Duration {
+    let calls = if quick() { 10 } else { calls };
+    let start = Instant::now();
+    for _ in 0..calls {
+        f();
+    }
+    start.elapsed() / calls
+}
+
+const CALLS: u32 = 100_000;
+
+fn uncontended() {
+    let ours = Shared::new(Mutex::new(0_u64)).expect("memory");
+    let robust = Robust::new();
+    let std = std::sync::Mutex::new(0_u64);
+    Table::new("lock, add, unlock; one thread", "std::sync::Mutex (threads)", || {
+        each(CALLS, || *black_box(&std).lock().expect("not poisoned") += 1)
+    })
+    .row("tine::sync::Mutex (processes)", Goal::AtMost(1.6), || {
+        each(CALLS, || *black_box(&*ours).lock().expect("not dead") += 1)
+    })
+    .row("pthread robust mutex (processes)", Goal::None, || each(CALLS, || black_box(&robust).with(|n| *n += 1)))
+    .print(51);
+}
+
+/// The time of one `f` when two processes do nothing else.
+fn two_processes(f: impl Fn()) -> Duration {
+    let rounds = if quick() { 10 } else { 20_000 };
+    let gate = Shared::new(AtomicU32::new(0)).expect("memory");
+    let run = || {
+        gate.fetch_add(1, Ordering::AcqRel);
+        while gate.load(Ordering::Acquire) < 2 {
+            std::hint::spin_loop();
+        }
+        let start = Instant::now();
+        for _ in 0..rounds {
+            f();
+        }
+        start.elapsed() / rounds
+    };
+    let other = tine::spawn(&run).expect("a child");
+    let here = run();
+    (here + other.join().expect("it ends")) / 2
+}
+
+fn contended() {
+    let ours = Shared::new(Mutex::new(0_u64)).expect("memory");
+    let robust = Robust::new();
+    Table::new("lock, add, unlock; two processes that do nothing else", "pthread robust mutex", || {
+        two_processes(|| robust.with(|n| *n += 1))
+    })
+    .row("tine::sync::Mutex", Goal::AtMost(1.0), || two_processes(|| *ours.lock().expect("not dead") += 1))
+    .print(31);
+}
+
+fn nanos() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+fn quantiles(title: &str, mut times: Vec<u64>) {
+    times.sort_unstable();
+    let at = |q: f64| times[((times.len() - 1) as f64 * q) as usize] as f64 / 1e3;
+    println!(
+        "{title:<44} p50 {:>8.1} us   p99 {:>8.1} us   p99.9 {:>8.1} us   most {:>8.1} us   of {}",
+        at(0.5),
+        at(0.99),
+        at(0.999),
+        at(1.0),
+        times.len()
+    );
+}
+
+/// From just before the SIGKILL of the holder to the return of the waiter's `lock`.
+fn death_notice() {
+    println!("\nfrom SIGKILL of the holder to the return of a waiter's lock; goal: p50 at most 200 us, p99 at most 5 ms");
+    let mutex = Shared::new(Mutex::new(0_u64)).expect("memory");
+    let mut times = Vec::new();
+    for _ in 0..if quick() { 3 } else { 1000 } {
+        let holder = tine::spawn(|| {
+            let _guard = mutex.lock_or_repair(|_| ()).expect("free");
+            tine::process::stop().wait();
+        })
+        .expect("a child");
+        while !mutex.is_locked() {
+            std::thread::yield_now();
+        }
+        let waiter = tine::spawn(|| match mutex.lock() {
+            Err(LockErrorOf::OwnerDied(_)) => nanos(),
+            _ => 0,
+        })
+        .expect("a child");
+        let call = format!("/proc/{}/syscall", waiter.id());
+        let sleeps = libc::SYS_futex_waitv.to_string() + " ";
+        while !std::fs::read_to_string(&call).is_ok_and(|call| call.starts_with(&sleeps)) {
+            std::thread::yield_now();
+        }
+        let killed = nanos();
+        holder.kill().expect("it lives");
+        let told = waiter.join().expect("it ends");
+        assert!(told > killed, "the waiter was told of the death");
+        times.push(told - killed);
+        let _ = holder.join();
+    }
+    quantiles("tine::sync::Mutex", times);
+}
+
+/// How long one waits for a lock that another takes again and again, each for about a microsecond, with as much between.
+fn waits(lock: impl Fn(&mut dyn FnMut())) -> Vec<u64> {
+    let rounds = if quick() { 10 } else { 200_000 };
+    let work = || (0..300).for_each(|i| drop(black_box(i)));
+    (0..rounds)
+        .map(|_| {
+            let start = nanos();
+            let mut had = 0;
+            lock(&mut || {
+                had = nanos();
+                work();
+            });
+            work();
+            had - start
+        })
+        .collect()
+}
+
+fn fairness() {
+    println!("\nhow long a lock is waited for that another takes again and again, for 1 us with 1 us between");
+    let ours = Shared::new(Mutex::new(0_u64)).expect("memory");
+    let robust = Robust::new();
+    let std = std::sync::Mutex::new(0_u64);
+    let both = |title, waits: &dyn Fn() -> Vec<u64>| {
+        let other = tine::spawn(waits).expect("a child");
+        let mut times = waits();
+        times.extend(other.join().expect("it ends"));
+        quantiles(title, times);
+    };
+    for _ in 0..if quick() { 1 } else { 3 } {
+        both("tine::sync::Mutex (processes)", &|| {
+            waits(|f| {
+                let mut number = ours.lock().expect("not dead");
+                f();
+                *number += 1;
+            })
+        });
+        both("pthread robust mutex (processes)", &|| {
+            waits(|f| {
+                robust.with(|number| {
+                    f();
+                    *number += 1;
+                })
+            })
+        });
+        std::thread::scope(|s| {
+            let run = || {
+                waits(|f| {
+                    let mut number = std.lock().expect("not poisoned");
+                    f();
+                    *number += 1;
+                })
+            };
+            let other = s.spawn(run);
+            let mut times = run();
+            times.extend(other.join().expect("it ends"));
+            quantiles("std::sync::Mutex (threads)", times);
+        });
+    }
+}
+
+fn main() {
+    uncontended();
+    contended();
+    death_notice();
+    fairness();
+}
