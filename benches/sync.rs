@@ -91,7 +91,9 @@ fn quantiles(title: &str, mut times: Vec<u64>) {
 
 /// From just before the SIGKILL of the holder to the return of the waiter's `lock`.
 fn death_notice() {
-    println!("\nfrom SIGKILL of the holder to the return of a waiter's lock; goal: p50 at most 200 us, p99 at most 5 ms");
+    println!(
+        "\nfrom SIGKILL of the holder to the return of a waiter's lock; goal: p50 at most 200 us, p99 at most 5 ms"
+    );
     let mutex = Shared::new(Mutex::new(0_u64)).expect("memory");
     let mut times = Vec::new();
     for _ in 0..if quick() { 3 } else { 1000 } {

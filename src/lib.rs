@@ -73,6 +73,8 @@ pub mod sync;
 #[cfg(target_os = "linux")]
 mod sys;
 #[cfg(target_os = "linux")]
+pub mod wait;
+#[cfg(target_os = "linux")]
 pub mod wire;
 
 #[cfg(target_os = "linux")]
@@ -81,3 +83,5 @@ pub use error::Error;
 pub use memory::{Frozen, Shared, SharedSlice};
 #[cfg(target_os = "linux")]
 pub use process::{Builder, JoinHandle, scope, spawn};
+#[cfg(target_os = "linux")]
+pub use wait::wait;

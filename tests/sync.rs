@@ -1,7 +1,5 @@
 //! Locks between processes: what they promise while everybody lives, and when somebody dies.
 
-#[path = "support/refuse.rs"]
-mod refuse;
 #[path = "support/mod.rs"]
 mod support;
 

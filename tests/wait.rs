@@ -127,7 +127,7 @@ fn an_event_wakes_who_sleeps_on_descriptors_too() {
     let (reader, _writer) = std::io::pipe().unwrap();
     for _ in 0..50 {
         let child = waiter(|| wait(&[&reader, &*event], LONG).unwrap());
-        until_in(&child, libc::SYS_poll);
+        until_in(&child, libc::SYS_ppoll);
         event.set();
         assert_eq!(child.join().unwrap(), 1);
         event.clear();
@@ -138,7 +138,7 @@ fn the_stop_flag_wakes_who_sleeps_on_descriptors_too() {
     let (reader, _writer) = std::io::pipe().unwrap();
     for _ in 0..20 {
         let child = waiter(|| wait(&[&reader, stop()], LONG).unwrap());
-        until_in(&child, libc::SYS_poll);
+        until_in(&child, libc::SYS_ppoll);
         child.request_stop().unwrap();
         assert_eq!(child.join().unwrap(), 1);
     }
@@ -156,7 +156,7 @@ fn a_descriptor_wakes_who_waits_for_events_too() {
     let (mut reader, mut writer) = std::io::pipe().unwrap();
     for _ in 0..20 {
         let child = waiter(|| wait(&[&*event, stop(), &reader], LONG).unwrap());
-        until_in(&child, libc::SYS_poll);
+        until_in(&child, libc::SYS_ppoll);
         writer.write_all(b"x").unwrap();
         assert_eq!(child.join().unwrap(), 2);
         reader.read_exact(&mut [0]).unwrap();
@@ -169,7 +169,7 @@ fn one_of_many_events_wakes() {
     let all: Vec<&dyn tine::wait::Ready> = events.iter().map(|event| event as _).collect();
     for place in [0, 15, 16, 31, 32, 199] {
         let child = waiter(|| wait(&all, LONG).unwrap());
-        until_in(&child, libc::SYS_poll);
+        until_in(&child, libc::SYS_ppoll);
         events[place].set();
         assert_eq!(child.join().unwrap(), place as u64);
         events[place].clear();
@@ -181,7 +181,7 @@ fn many_waiters_are_all_woken() {
     let (reader, _writer) = std::io::pipe().unwrap();
     let in_poll: Vec<_> = (0..5).map(|_| waiter(|| wait(&[&reader, &*event], LONG).unwrap())).collect();
     let on_words: Vec<_> = (0..5).map(|_| waiter(|| wait(&[stop(), &*event], LONG).unwrap())).collect();
-    in_poll.iter().for_each(|child| until_in(child, libc::SYS_poll));
+    in_poll.iter().for_each(|child| until_in(child, libc::SYS_ppoll));
     on_words.iter().for_each(|child| until_in(child, libc::SYS_futex_waitv));
     event.set();
     for child in in_poll.into_iter().chain(on_words) {
@@ -238,11 +238,11 @@ fn signals_do_not_end_a_wait() {
                 false => wait(&[stop(), &*event], LONG).unwrap(),
             }
         });
-        until_in(&child, if mixed { libc::SYS_poll } else { libc::SYS_futex_waitv });
+        until_in(&child, if mixed { libc::SYS_ppoll } else { libc::SYS_futex_waitv });
         for _ in 0..200 {
             child.signal(Signal::USR1).unwrap();
         }
-        until_in(&child, if mixed { libc::SYS_poll } else { libc::SYS_futex_waitv });
+        until_in(&child, if mixed { libc::SYS_ppoll } else { libc::SYS_futex_waitv });
         event.set();
         assert_eq!(child.join().unwrap(), 1);
         event.clear();

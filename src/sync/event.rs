@@ -66,6 +66,10 @@ impl Event {
         Event { raw: RawEvent::new() }
     }
 
+    pub(crate) fn raw(&self) -> &RawEvent {
+        &self.raw
+    }
+
     /// It has happened: all who wait go on, and who comes to wait does not, until it is [cleared](Self::clear).
     ///
     /// No system call where nobody sleeps.

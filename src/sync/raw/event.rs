@@ -1,18 +1,20 @@
 //! The word of an event.
 
 use super::Patience;
-use super::primitive::{AtomicU64, Ordering, Slept, sleep, spin, spins, wake_all};
+use super::primitive::{AtomicU64, Ordering, Slept, ring, sleep, spin, spins, wake_all};
 
 /// It has happened.
 const SET: u64 = 1;
 /// Somebody may sleep: who sets it wakes all.
 const WAITERS: u64 = 1 << 1;
+/// Somebody may wait for it in poll, beside descriptors: who sets it rings, too. It stays.
+const POLLERS: u64 = 1 << 2;
 /// One more time that it happened.
 const ONCE_MORE: u64 = 1 << 8;
 
 /// ```text
-///   63 .. 8                     7 .. 3   2                         1         0
-///   | how often it was set    | 0      | 0 (kept for polling)    | WAITERS | SET |
+///   63 .. 8                     7 .. 3   2         1         0
+///   | how often it was set    | 0      | POLLERS | WAITERS | SET |
 ///
 ///   n ---- set ----> n+1|SET ---- clear ----> n+1
 ///   n ---- a thread waits ----> n|WAITERS ---- set, wake all ----> n+1|SET
@@ -46,9 +48,9 @@ impl RawEvent {
         let mut now = self.word.load(Ordering::Relaxed);
         loop {
             let next = if now & SET == 0 { now.wrapping_add(ONCE_MORE) | SET } else { now } & !WAITERS;
-            // Release: pairs with the Acquire of who finds it set. Done even where nothing changes: who finds it set by
+            // Acquire: pairs with the Release in `announce_in_poll`. Release: pairs with the Acquire of who finds it set. Done even where nothing changes: who finds it set by
             // the first of two who set it sees what the second had done, too.
-            match self.word.compare_exchange_weak(now, next, Ordering::Release, Ordering::Relaxed) {
+            match self.word.compare_exchange_weak(now, next, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => break,
                 Err(changed) => now = changed,
             }
@@ -56,6 +58,27 @@ impl RawEvent {
         if now & WAITERS != 0 && !seeded!("event without a wake") {
             wake_all(&self.word);
         }
+        if now & POLLERS != 0 {
+            ring();
+        }
+    }
+
+    /// Announces a sleeper that calls for its sleep itself: what it is to expect. None if it is set.
+    pub(crate) fn announce(&self) -> Option<u64> {
+        // Acquire: as in `wait`.
+        let before = self.word.fetch_or(WAITERS, Ordering::Acquire);
+        (before & SET == 0).then_some(before | WAITERS)
+    }
+
+    /// Announces a sleeper that has hung a bell.
+    pub(crate) fn announce_in_poll(&self) {
+        // Release: pairs with the Acquire in `set`, so that who finds the mark finds the bell.
+        self.word.fetch_or(POLLERS, Ordering::Release);
+    }
+
+    /// For who sleeps on several.
+    pub(crate) fn word(&self) -> &AtomicU64 {
+        &self.word
     }
 
     /// It has not happened (again). Whether it had.

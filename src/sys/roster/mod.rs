@@ -30,8 +30,8 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use static_assertions::const_assert;
 
-pub(crate) use name::{FLAGS, Name};
 pub(crate) use bell::{Bell, ring};
+pub(crate) use name::{FLAGS, Name};
 pub(crate) use watch::{Verdict, judge, look_for_the_truth, sleep, sleep_on};
 
 use self::name::SLOTS;

@@ -11,7 +11,7 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use rustix::thread::futex::{OWNER_DIED, WAITERS};
+use rustix::thread::futex::OWNER_DIED;
 use static_assertions::{assert_eq_size, const_assert};
 
 use super::name::TENURES;
