@@ -1,0 +1,8 @@
+//! Schedules of a mutex, with deaths: see the model.
+#![no_main]
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../tests/models/mutex_schedules.rs"]
+mod model;
+
+fuzz_target!(|data: &[u8]| model::check(data));

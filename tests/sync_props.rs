@@ -1,0 +1,45 @@
+//! Properties of locks: any schedule, any word.
+
+#[path = "models/lock_word.rs"]
+mod lock_word;
+#[path = "models/mutex_schedules.rs"]
+mod mutex_schedules;
+
+use mutex_schedules::{Without, differs, schedule};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+fn runner(cases: u32) -> TestRunner {
+    TestRunner::new(Config { cases, failure_persistence: None, max_shrink_iters: 500, ..Config::default() })
+}
+
+fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    prop::collection::vec(any::<u8>(), 0..most)
+}
+
+#[test]
+fn a_mutex_does_what_its_model_says() {
+    runner(200).run(&bytes(120), |data| Ok(mutex_schedules::check(&data))).unwrap();
+}
+
+#[test]
+fn a_model_that_lacks_a_rule_is_found_out() {
+    let rules = [
+        Without::TheMarkOfADeath,
+        Without::TheMarkOfAPanic,
+        Without::TheMarkOfWhatWasLeftUnrepaired,
+        Without::Recovery,
+    ];
+    for without in rules {
+        let found = runner(400).run(&bytes(120), |data| {
+            prop_assert_eq!(differs(&schedule(&data), without), None);
+            Ok(())
+        });
+        assert!(found.is_err(), "no schedule tells that there is a rule: {without:?}");
+    }
+}
+
+#[test]
+fn any_word_is_answered() {
+    runner(500).run(&bytes(600), |data| Ok(lock_word::check(&data))).unwrap();
+}
