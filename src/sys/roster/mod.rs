@@ -211,15 +211,3 @@ fn announce(roster: &Roster, slot: &Slot, number: usize, who: u64, namespaces: u
     SEAT.set(Seat { generation: generation::current(), name: name.word() });
     name
 }
-
-/// In a test of what lies above: how many places are taken by the living.
-#[cfg(test)]
-pub(crate) fn living() -> usize {
-    let Some(roster) = roster() else { return 0 };
-    roster
-        .numbers()
-        .filter_map(|number| roster.slot(number)?.life())
-        // Relaxed: a count that may be stale.
-        .filter(|life| read(life.load(Ordering::Relaxed)) == Life::Alive)
-        .count()
-}

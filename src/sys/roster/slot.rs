@@ -100,7 +100,7 @@ fn make_template() -> Option<Template> {
     let mutex =
         Box::into_raw(Box::new(UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER))).cast::<libc::pthread_mutex_t>();
     // SAFETY: the mutex is live until it is freed below, unlocked; the attributes are made before they are used.
-    let template = unsafe {
+    unsafe {
         ptr::write_bytes(mutex, 0, 1);
         let mut attributes = std::mem::MaybeUninit::<libc::pthread_mutexattr_t>::zeroed();
         let attributes = attributes.as_mut_ptr();
@@ -121,8 +121,7 @@ fn make_template() -> Option<Template> {
         libc::pthread_mutexattr_destroy(attributes);
         drop(Box::from_raw(mutex.cast::<UnsafeCell<libc::pthread_mutex_t>>()));
         template
-    };
-    template
+    }
 }
 
 /// What came of the attempt to lock a slot's life.
