@@ -56,7 +56,7 @@ fn two_processes(f: impl Fn()) -> Duration {
         }
         start.elapsed() / rounds
     };
-    let other = tine::spawn(&run).expect("a child");
+    let other = tine::spawn(run).expect("a child");
     let here = run();
     (here + other.join().expect("it ends")) / 2
 }
@@ -128,7 +128,11 @@ fn death_notice() {
 /// How long one waits for a lock that another takes again and again, each for about a microsecond, with as much between.
 fn waits(lock: impl Fn(&mut dyn FnMut())) -> Vec<u64> {
     let rounds = if quick() { 10 } else { 200_000 };
-    let work = || (0..300).for_each(|i| drop(black_box(i)));
+    let work = || {
+        for i in 0..300 {
+            black_box(i);
+        }
+    };
     (0..rounds)
         .map(|_| {
             let start = nanos();
