@@ -213,12 +213,13 @@ fn a_child_in_another_namespace_is_seen_alive_and_dead() {
 
 /// Forks in a way that this library does not see, and lets the child run `f`.
 fn foreign_child(raw: bool, f: impl FnOnce()) -> i32 {
-    // SAFETY: this process has one thread, so that the child may run anything; a raw clone with no flags but the signal is a
-    // fork without the C library's bookkeeping.
-    let pid = match raw {
+    let fork = || match raw {
+        // SAFETY: this process has one thread, so that the child may run anything.
         false => unsafe { libc::fork() },
+        // SAFETY: as above; without flags it is a fork without the C library's bookkeeping.
         true => unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32 },
     };
+    let pid = fork();
     if pid == 0 {
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
         // SAFETY: ends the child.

@@ -50,13 +50,26 @@ pub fn run(cases: &'static [Case]) {
 /// In the case's own process: the case, between two looks at what this process holds.
 fn run_one(cases: &[Case], name: &str) {
     let (_, case) = cases.iter().find(|(n, _)| *n == name).expect("the runner names only its own cases");
-    let before = Holdings::now();
+    let alone = own_shm();
+    let before = Holdings::now(alone);
     case();
     if let Ok(status) = rustix::process::wait(rustix::process::WaitOptions::NOHANG) {
         panic!("the case left a child behind: {status:?}");
     }
-    let after = Holdings::now();
+    let after = Holdings::now(alone);
     assert_eq!(before, after, "the case ended holding other things than it began with");
+}
+
+/// Gives this process and its children a `/dev/shm` of their own, where it may: what other programs do there is not seen.
+fn own_shm() -> bool {
+    let none = std::ptr::null::<libc::c_void>();
+    // SAFETY: the calls take flags, and strings that live as long as they do. Only the mounts that this process sees change.
+    unsafe {
+        libc::unshare(libc::CLONE_NEWNS) == 0
+            && libc::mount(c"none".as_ptr(), c"/".as_ptr(), c"".as_ptr(), libc::MS_REC | libc::MS_PRIVATE, none) == 0
+            && libc::mount(c"tmpfs".as_ptr(), c"/dev/shm".as_ptr(), c"tmpfs".as_ptr(), 0, c"mode=1777".as_ptr().cast())
+                == 0
+    }
 }
 
 /// What a process holds that could leak.
@@ -68,12 +81,15 @@ struct Holdings {
 }
 
 impl Holdings {
-    fn now() -> Holdings {
+    /// `alone`: nobody else uses this `/dev/shm`. Where others do, names that are not of tests come and go.
+    fn now(alone: bool) -> Holdings {
+        let mut shm_names = names_in("/dev/shm");
+        shm_names.retain(|name| alone || name.contains("tine"));
         Holdings {
             descriptors: descriptors(),
             // The library keeps a fixed number of its own shared pages mapped; they count as held from the start.
             shared_mappings: shared_mappings().saturating_sub(library_pages()),
-            shm_names: names_in("/dev/shm"),
+            shm_names,
         }
     }
 }
