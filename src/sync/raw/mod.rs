@@ -15,7 +15,11 @@
 //!   lives of all who take part.
 
 pub(crate) mod mutex;
+#[cfg(not(loom))]
 pub(crate) mod primitive;
+
+#[cfg(loom)]
+use crate::primitive;
 
 /// Why a word was not changed as asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
