@@ -16,7 +16,11 @@
 
 pub(crate) mod event;
 pub(crate) mod mutex;
+#[cfg(not(loom))]
 pub(crate) mod primitive;
+
+#[cfg(loom)]
+use crate::primitive;
 
 /// Why a word was not changed as asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

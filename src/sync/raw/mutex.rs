@@ -54,7 +54,8 @@ impl RawMutex {
     #[inline]
     pub(crate) fn lock_fast(&self, me: Name) -> bool {
         // Acquire: pairs with the Release in `unlock`: the data is seen as the last owner left it.
-        self.word.compare_exchange(0, me.word(), Ordering::Acquire, Ordering::Relaxed).is_ok()
+        // Release: pairs with the Acquire in `lock_slow`: who finds this name also finds it on the roster.
+        self.word.compare_exchange(0, me.word(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Locks, waiting as long as `patience` says.
@@ -69,7 +70,8 @@ impl RawMutex {
         // Once this thread has slept, others may sleep beside it whose wake it has got.
         let mut keep = 0;
         loop {
-            // Acquire: pairs with the Release of who entered the name, so that its tenure is seen.
+            // Acquire: pairs with the Release in `lock_fast` and `enter`: a name whose tenure is not seen would be taken for
+            // one that no roster has given.
             let mut now = self.word.load(Ordering::Acquire);
             let Some(owner) = Name::in_word(now) else {
                 if now & FLAGS & !(WAITERS | DIRTY) != 0 {
@@ -117,8 +119,8 @@ impl RawMutex {
     }
 
     fn enter(&self, now: u64, new: u64) -> bool {
-        // Acquire: as in `lock_fast`. What a dead owner did is seen because its death was (`judge`).
-        self.word.compare_exchange(now, new, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        // As in `lock_fast`. What a dead owner did is seen because its death was (`judge`).
+        self.word.compare_exchange(now, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Unlocks. Called by the owner. `undone`: the next owner is told that the data may be half changed.
