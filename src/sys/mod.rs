@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `map` | the one `mmap`, the one `munmap`, and the list of what is ours |
+//! | `listed` | descriptors that a child lets go of |
 //! | `loan` | the count of loans of shared memory that forbid a fork |
 //! | `pagemap` | which pages are shared and which were copied |
 //! | `identity` | a process, told apart from a later one with the same pid |
@@ -26,6 +27,7 @@ pub(crate) mod foreign;
 pub(crate) mod fork;
 pub(crate) mod generation;
 pub(crate) mod identity;
+pub(crate) mod listed;
 pub(crate) mod loan;
 pub(crate) mod map;
 pub(crate) mod orphan;
