@@ -201,8 +201,9 @@ impl Segment {
     }
 
     fn make(name: Name, len: usize, origin: Origin) -> Result<Segment, SegmentError> {
+        let generation = generation::current();
         let segment_file::Created { lock, file, inode, map } = segment_file::create(&name, len)?;
-        let own = Some(Own { inode, generation: generation::current() });
+        let own = Some(Own { inode, generation });
         let region = Arc::new(Region { map, memfd: None });
         Ok(Segment { name, region, file, origin, own, _lock: Some(lock) })
     }

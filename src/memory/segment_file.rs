@@ -203,10 +203,12 @@ pub(super) fn attach(name: &Name, access: Access) -> Result<(OwnedFd, Map), Segm
 
 /// Opens what `name` leads to, if it is what a segment of ours, or Python's, is.
 fn open(name: &Name) -> Result<(OwnedFd, Stat), SegmentError> {
-    // Not blocking, in case it is a pipe.
-    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    // Who opens a pipe for both directions does not wait for the other end.
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = match rustix::fs::open(name.path(), flags, Mode::empty()) {
         Ok(fd) => above_standard(fd)?,
+        // Whatever has the name by now.
+        Err(Errno::NOENT) => return Err(SegmentError::NotFound { name: name.as_str().to_owned() }),
         Err(errno) => {
             // The name tells more than the number: whose file it is, or that it is none.
             check(name, &look(name)?)?;
