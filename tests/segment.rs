@@ -5,6 +5,8 @@ mod support;
 
 #[path = "segment/death.rs"]
 mod death;
+#[path = "segment/list.rs"]
+mod list;
 #[path = "segment/own.rs"]
 mod own;
 #[path = "segment/python.rs"]
@@ -15,6 +17,7 @@ mod refuse;
 mod steps;
 
 use death::*;
+use list::*;
 use own::*;
 use python::*;
 use refuse::*;
@@ -75,6 +78,12 @@ fn main() {
         numpy_and_rust_write_the_same_array,
         a_memfd_reaches_a_stranger_by_a_socket,
         a_memfd_reaches_python_by_a_socket,
+        // list
+        lists_of_python_are_read,
+        an_empty_list_of_python_is_read,
+        items_that_python_sets_are_seen,
+        many_lists_of_python_are_read,
+        a_list_is_read_while_python_writes_it,
     ]);
 }
 

@@ -22,7 +22,7 @@ pub struct Python {
 }
 
 const LOOP: &str = "
-import sys
+import struct, sys
 from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory, ShareableList
 
@@ -32,6 +32,24 @@ def open_untracked(name):
     shm = SharedMemory(name)
     resource_tracker.unregister(shm._name, 'shared_memory')
     return shm
+
+def show(sl, i):
+    try:
+        v = sl[i]
+    except UnicodeDecodeError:
+        return 'not utf-8'
+    t = type(v).__name__
+    return t + ' ' + {
+        'float': lambda: struct.pack('>d', v).hex(),
+        'str': lambda: v.encode().hex(),
+        'bytes': lambda: v.hex(),
+    }.get(t, lambda: str(v))()
+
+def work():
+    i = 0
+    while not stop:
+        sl[i % 2] = (5, 2.5, None, 'abc')[i // 2 % 4]
+        i += 1
 
 for line in sys.stdin:
     try:
