@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::memory::{FreezeError, FreezeReason, HiddenError, MemfdError, OutOfRange};
+use crate::memory::{FreezeError, FreezeReason, HiddenError, ListError, MemfdError, OutOfRange, SegmentError};
 use crate::pipe::{AdoptError, RecvFdsError, RecvFrameError, SendFdsError, SendFrameError};
 use crate::process::{JoinError, SpawnError};
 use crate::sync::LockFailure;
@@ -41,6 +41,10 @@ pub enum Error {
     RecvFds(RecvFdsError),
     /// A memory file was refused.
     Memfd(MemfdError),
+    /// Named shared memory was refused, or not to be had.
+    Segment(SegmentError),
+    /// Memory is no list of Python's, or an item of one could not be read.
+    List(ListError),
     /// A shared slice was not frozen. (The slice itself is with [`FreezeError`], and was dropped with it.)
     Freeze(FreezeReason),
     /// A descriptor is of the wrong kind.
@@ -110,6 +114,8 @@ sources! {
     SendFds(SendFdsError),
     RecvFds(RecvFdsError),
     Memfd(MemfdError),
+    Segment(SegmentError),
+    List(ListError),
     Freeze(FreezeReason),
     Adopt(AdoptError),
     Hidden(HiddenError),

@@ -199,20 +199,9 @@ impl Memfd {
         Ok(memfd)
     }
 
-    /// Takes all of the memory now. What is there already stays as it is.
+    /// Takes all of the memory now.
     fn allocate(&self) -> io::Result<()> {
-        let len = self.len as u64;
-        room::check_available(len)?;
-        let mut at = 0;
-        while at < len {
-            let step = (len - at).min(room::STEP);
-            if at > 0 {
-                room::check_available(step)?;
-            }
-            retry_on_intr(|| rustix::fs::fallocate(&self.fd, FallocateFlags::empty(), at, step))?;
-            at += step;
-        }
-        Ok(())
+        room::take(&self.fd, self.len as u64, FallocateFlags::empty())
     }
 
     /// How long it is, in bytes. It was that long when this handle was made, and cannot have become shorter.
@@ -346,16 +335,6 @@ fn create() -> io::Result<OwnedFd> {
     match rustix::fs::memfd_create(c"tine", flags | MemfdFlags::NOEXEC_SEAL) {
         Err(rustix::io::Errno::INVAL) => Ok(rustix::fs::memfd_create(c"tine", flags)?),
         other => Ok(other?),
-    }
-}
-
-/// A signal that interrupts taking memory undoes what that call took; it is then started again.
-fn retry_on_intr<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
-    loop {
-        match call() {
-            Err(rustix::io::Errno::INTR) => {}
-            other => return other,
-        }
     }
 }
 

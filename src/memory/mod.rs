@@ -13,6 +13,9 @@
 //! | [`Hidden<T>`] | not there in the child (`DONTFORK`) | copies, or an error | [`Plain`] |
 //! | [`Wiped<T>`] | zeroes in the child (`WIPEONFORK`) | copies | [`Plain`] |
 //! | [`Memfd`] | the descriptor of such memory, to hand over | the types above | |
+//! | [`Segment`] | the same memory, which has a name | [`SharedSlice<T>`], [`View<T>`] | [`Plain`] |
+//!
+//! [`Segment`]s can be made and opened by Python; [`ShareableList`] reads a list of Python's in one.
 //!
 //! There is never a `&mut T`, nor a `&[u8]`, into memory that another process may write: the compiler would
 //! be promised what nobody can keep.
@@ -42,6 +45,11 @@ mod hidden;
 mod memfd;
 mod private;
 mod room;
+mod segment;
+mod segment_error;
+mod segment_file;
+mod segment_name;
+mod shareable_list;
 mod shared;
 mod slice;
 
@@ -52,6 +60,9 @@ pub use frozen::{FreezeError, FreezeReason, Frozen};
 pub use hidden::{Hidden, HiddenError, Wiped};
 pub use memfd::{Memfd, MemfdError, Seals};
 pub use private::{CowStats, Private};
+pub use segment::{Origin, Segment};
+pub use segment_error::SegmentError;
+pub use shareable_list::{Item, ListError, ShareableList};
 pub use shared::Shared;
 pub use slice::{SharedSlice, View};
 

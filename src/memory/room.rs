@@ -1,17 +1,21 @@
-//! Whether so much memory is to be had, asked before it is taken.
+//! Whether so much memory is to be had, asked before it is taken; and the taking.
 //!
 //! `fallocate` on a memfd takes page after page. Where a file system on disk would answer ENOSPC, a memfd has no
 //! size limit of its own, and the one that hits the wall is the OOM killer: in a memory cgroup of 64 MiB,
-//! preallocating 200 MB ended the process by SIGKILL (Linux 6.18, cgroup v1). So the walls are looked up first:
-//! the limit of file sizes, the memory available on the machine, and each memory cgroup above this process.
+//! preallocating 200 MB ended the process by SIGKILL (Linux 6.18, cgroup v1). A file in `/dev/shm` has the limit of
+//! that file system, which may be larger than what the cgroup has. So the walls are looked up first: the limit of file
+//! sizes, the memory available on the machine, and each memory cgroup above this process.
 //!
 //! Between the look and the taking others may take too; so large files are taken in steps, with a look before
 //! each. What remains is the race of any allocation.
 
 use std::fmt::Display;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 /// Up to here the memory is simply taken: the answer would cost more than the question is worth (about 0.1 ms), and
@@ -19,7 +23,28 @@ use rustix::process::{Resource, getrlimit};
 const SMALL: u64 = 1 << 20;
 
 /// How much is taken between two looks.
-pub(super) const STEP: u64 = 64 << 20;
+const STEP: u64 = 64 << 20;
+
+/// Takes all of the memory of the first `len` bytes of a file now. What is there already stays as it is.
+///
+/// The file becomes longer where it is shorter, unless `flags` say that it keeps its size.
+pub(super) fn take(file: impl AsFd, len: u64, flags: FallocateFlags) -> io::Result<()> {
+    check_available(len)?;
+    let mut at = 0;
+    while at < len {
+        let step = (len - at).min(STEP);
+        if at > 0 {
+            check_available(step)?;
+        }
+        // A signal that interrupts it undoes what this call took; it is then started again.
+        match rustix::fs::fallocate(&file, flags, at, step) {
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+            Ok(()) => at += step,
+        }
+    }
+    Ok(())
+}
 
 /// Whether a file may become `len` bytes long.
 ///
@@ -28,7 +53,7 @@ pub(super) fn check_file_size(len: u64) -> io::Result<()> {
     match getrlimit(Resource::Fsize).current {
         Some(limit) if len > limit => Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
-            format!("a memfd of {len} bytes is over this process's limit of file sizes, {limit} bytes (RLIMIT_FSIZE)"),
+            format!("a file of {len} bytes is over this process's limit of file sizes, {limit} bytes (RLIMIT_FSIZE)"),
         )),
         _ => Ok(()),
     }
@@ -37,7 +62,7 @@ pub(super) fn check_file_size(len: u64) -> io::Result<()> {
 /// Whether `len` bytes more are to be had.
 ///
 /// One sixteenth of what is available is left: page tables and everybody else live from it.
-pub(super) fn check_available(len: u64) -> io::Result<()> {
+fn check_available(len: u64) -> io::Result<()> {
     if len <= SMALL {
         return Ok(());
     }

@@ -58,14 +58,20 @@ static_assertions::assert_impl_all!(SharedSlice<u64>: Send, Sync);
 impl<T: Plain> View<T> {
     /// `map` holds `len` values of `T`.
     pub(super) fn over(map: Map, memfd: Option<Memfd>, len: usize) -> View<T> {
+        View::of(Arc::new(Region { map, memfd }), len)
+    }
+
+    /// The region holds `len` values of `T`. Others may look at it as values of other types.
+    pub(super) fn of(region: Arc<Region>, len: usize) -> View<T> {
         const { assert_page_aligned::<T>() };
-        debug_assert!(bytes_of::<T>(len).is_ok_and(|bytes| bytes <= map.len()));
-        View { ptr: map.as_ptr().cast(), len, region: Arc::new(Region { map, memfd }), values: PhantomData }
+        debug_assert!(bytes_of::<T>(len).is_ok_and(|bytes| bytes <= region.map.len()));
+        View { ptr: region.map.as_ptr().cast(), len, region, values: PhantomData }
     }
 
     fn cells(&self) -> Cells<'_, T> {
         // SAFETY: the region holds `len` values from its start, which is a page, and is mapped while `self` lives. It
-        // is never referred to: this is the only way in. `SharedSlice`, the only one to write, maps it writable.
+        // is never referred to: views, of whatever type, are the only way in. `SharedSlice`, the only one to write,
+        // maps it writable.
         unsafe { Cells::new(self.ptr, self.len) }
     }
 
@@ -242,6 +248,11 @@ impl<T> SharedSlice<T> {
 impl<T: Plain> SharedSlice<T> {
     pub(super) fn over(map: Map, memfd: Option<Memfd>, n: usize) -> SharedSlice<T> {
         SharedSlice { view: View::over(map, memfd, n) }
+    }
+
+    /// The region is mapped writable and holds `n` values of `T`.
+    pub(super) fn of(region: Arc<Region>, n: usize) -> SharedSlice<T> {
+        SharedSlice { view: View::of(region, n) }
     }
 
     /// Replaces value number `index`.

@@ -15,13 +15,13 @@ use rustix::process::{Pid, Signal, pidfd_send_signal};
 use rustix::thread::futex;
 
 use super::exit::{Cause, Exit, Ran, Usage, unknown_status};
-use super::handles::Listed;
 use super::inside::SLICE;
 use super::slot::{Slot, go, state};
 use super::stdio::{Ends, StderrTail};
 use super::{oom, tree};
 use crate::pipe::{Reader, Writer};
 use crate::sys::clock::{deadline_in, left_until, monotonic_nanos, timespec};
+use crate::sys::listed::Listed;
 use crate::sys::wait::{Reaped, status_after_reaping, try_reap};
 use crate::sys::{generation, roster, signals};
 

@@ -22,10 +22,10 @@ use rustix::thread::futex;
 use super::options::Settings;
 use super::panic::{Panic, note_panics};
 use super::slot::{BODY, Place, Slot, go, state};
-use super::{child, handles, hooks, moved};
+use super::{child, hooks, moved};
 use crate::sys::clock::timespec;
 use crate::sys::fork::{exit_now, flush};
-use crate::sys::{foreign, generation, orphan, signals};
+use crate::sys::{foreign, generation, listed, orphan, signals};
 use crate::wire::{Wire, to_bytes};
 
 /// The exit code of a child whose closure panicked; as of a Rust program whose main did.
@@ -130,7 +130,7 @@ type Failure = (String, std::io::Error);
 fn set_up(prepared: &Prepared<'_>) -> Result<Option<signals::Timers>, Failure> {
     let Prepared { parent, settings, .. } = *prepared;
     let named = |what: &'static str| move |error: std::io::Error| (what.to_owned(), error);
-    handles::let_go_of_inherited().map_err(named("the descriptors of the parent's handles"))?;
+    listed::let_go_of_inherited().map_err(named("the descriptors of the parent's handles"))?;
     signals::notice_stack_overflow().map_err(named("the handler of stack overflows"))?;
     foreign::replace_epolls(prepared.epolls).map_err(named("new epoll instances in the place of inherited ones"))?;
     let mut lifeline = None;

@@ -18,7 +18,6 @@
 // | `slot` | the words and bytes that both share |
 // | `options` | settings, as the child applies them |
 // | `child`, `handle` | a child and its result, as the parent sees them |
-// | `handles` | the descriptors behind handles, which children let go |
 // | `exit`, `error`, `panic` | how it ended |
 // | `tree`, `oom` | what `/proc` and the cgroup know |
 
@@ -27,7 +26,6 @@ mod child;
 mod error;
 mod exit;
 mod handle;
-mod handles;
 mod hooks;
 mod inside;
 mod launch;

@@ -81,7 +81,8 @@ impl Map {
         Ok(map)
     }
 
-    /// The first `len` bytes of a file. The caller has checked that the file is that long and cannot shrink.
+    /// The first `len` bytes of a file. The caller has checked that the file is that long and cannot shrink; where
+    /// nothing can keep it from shrinking (a segment), access beyond its end is a SIGBUS.
     pub(crate) fn file(fd: BorrowedFd<'_>, len: usize, sharing: Sharing, access: Access) -> io::Result<Map> {
         let total = round_up(len)?;
         if total == 0 {

@@ -5,6 +5,7 @@
 //! | `map` | the one `mmap`, the one `munmap`, and the list of what is ours |
 //! | `futex` | sleeping on several words at once, and waking |
 //! | `roster` | the threads that take part in what is shared, and which of them live |
+//! | `listed` | descriptors that a child lets go of |
 //! | `loan` | the count of loans of shared memory that forbid a fork |
 //! | `pagemap` | which pages are shared and which were copied |
 //! | `identity` | a process, told apart from a later one with the same pid |
@@ -29,6 +30,7 @@ pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod generation;
 pub(crate) mod identity;
+pub(crate) mod listed;
 pub(crate) mod loan;
 pub(crate) mod map;
 pub(crate) mod orphan;
