@@ -16,7 +16,11 @@
 
 pub(crate) mod event;
 pub(crate) mod mutex;
+mod places;
 pub(crate) mod primitive;
+pub(crate) mod rwlock;
+pub(crate) mod semaphore;
+mod waiting;
 
 /// Why a word was not changed as asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
