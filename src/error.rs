@@ -7,6 +7,7 @@ use crate::memory::{FreezeError, FreezeReason, HiddenError, ListError, MemfdErro
 use crate::pipe::{AdoptError, RecvFdsError, RecvFrameError, SendFdsError, SendFrameError};
 use crate::process::{JoinError, SpawnError};
 use crate::sync::LockFailure;
+use crate::sync::SemaphoreError;
 use crate::wire::{DecodeError, EncodeError};
 
 /// Any error of this library. Each operation has an error of its own, which says exactly what can happen; all
@@ -55,6 +56,8 @@ pub enum Error {
     OutOfRange(OutOfRange),
     /// A lock was not taken.
     Lock(LockFailure),
+    /// There was no permit of a semaphore.
+    Semaphore(SemaphoreError),
     /// The operating system refused something.
     Io(io::Error),
 }
@@ -121,6 +124,7 @@ sources! {
     Hidden(HiddenError),
     OutOfRange(OutOfRange),
     Lock(LockFailure),
+    Semaphore(SemaphoreError),
     Io(io::Error),
 }
 

@@ -4,7 +4,12 @@ mod error;
 mod event;
 mod mutex;
 mod raw;
+mod rwlock;
+mod semaphore;
 
 pub use error::{LockErrorOf, LockFailure, LockTimeoutErrorOf, TryLockErrorOf};
 pub use event::Event;
 pub use mutex::{LockError, LockTimeoutError, Mutex, MutexGuard, OwnerDied, TryLockError};
+pub use rwlock::{ReadError, ReadOwnerDied, ReadTimeoutError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use rwlock::{TryReadError, TryWriteError, WriteError, WriteOwnerDied, WriteTimeoutError};
+pub use semaphore::{Semaphore, SemaphoreError, SemaphorePermit};

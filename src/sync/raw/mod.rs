@@ -16,8 +16,12 @@
 
 pub(crate) mod event;
 pub(crate) mod mutex;
+mod places;
 #[cfg(not(loom))]
 pub(crate) mod primitive;
+pub(crate) mod rwlock;
+pub(crate) mod semaphore;
+mod waiting;
 
 #[cfg(loom)]
 use crate::primitive;

@@ -8,6 +8,12 @@ pub(crate) use crate::sys::roster::{FLAGS, Name, Verdict, judge, look_for_the_tr
 
 use std::sync::atomic::AtomicU32;
 
+/// Stands between the two halves of a handshake: a SeqCst compare-and-swap of one word, and a SeqCst load of another.
+///
+/// Nothing is needed here, since both are SeqCst. A model that takes such an access for less has a fence in this place.
+#[inline]
+pub(crate) fn handshake() {}
+
 /// How often to look again before sleeping: a holder on another CPU is mostly done sooner than a sleep takes to begin. On a
 /// machine (or in a CPU set) of one CPU it cannot be, and every look only keeps it from going on.
 pub(crate) fn spins() -> u32 {

@@ -19,6 +19,7 @@
 //! one wakes all others who watch the dead, before it goes on; and if it is killed before it has, its own death wakes
 //! the next. With more than 31 the slice of 100 ms covers the rest.
 
+use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -101,28 +102,36 @@ fn mark_dead(slot: &Slot, name: Name) {
 
 /// Sleeps until `word` is no longer `expected`, until somebody wakes it, or until one who takes part dies.
 ///
-/// `owner` is watched before all others. Returns for any reason, or none: the caller looks at its word, and judges its owner,
-/// again; after [`Slept::Slice`] by [`look_for_the_truth`].
+/// The `owners` are watched before all others. Returns for any reason, or none: the caller looks at its words, and judges
+/// their owners, again; after [`Slept::Slice`] by [`look_for_the_truth`].
 ///
 /// `word` holds what tells a waker that somebody sleeps, before this is called.
-pub(crate) fn sleep(word: &AtomicU64, expected: u64, owner: Option<Name>, deadline: Option<Instant>) -> Slept {
+pub(crate) fn sleep(
+    word: &AtomicU64,
+    expected: u64,
+    owners: impl IntoIterator<Item = Name>,
+    deadline: Option<Instant>,
+) -> Slept {
     let mut words = Words::none();
     words.push_word(word, expected);
-    sleep_on(words, owner, deadline)
+    sleep_on(words, owners, deadline)
 }
 
 /// As [`sleep`], on any number of words.
-pub(crate) fn sleep_on(mut words: Words<'_>, owner: Option<Name>, deadline: Option<Instant>) -> Slept {
+pub(crate) fn sleep_on(
+    mut words: Words<'_>,
+    owners: impl IntoIterator<Item = Name>,
+    deadline: Option<Instant>,
+) -> Slept {
     let mut watched = Watched::none();
     if let Some(roster) = roster() {
-        let owner = owner.filter(|owner| owner.tag() == roster.tag()).map(|owner| owner.slot());
-        if let Some(number) = owner
-            && !watched.add(roster, number, &mut words)
-        {
-            return Slept::Woken;
+        for owner in owners.into_iter().filter(|owner| owner.tag() == roster.tag()) {
+            if !watched.add(roster, owner.slot(), &mut words) {
+                return Slept::Woken;
+            }
         }
         if !seeded!("only the owner is watched") {
-            watched.add_all(roster, owner, &mut words);
+            watched.add_all(roster, &mut words);
         }
     }
     let slept = futex::sleep(&words, deadline);
@@ -134,17 +143,18 @@ pub(crate) fn sleep_on(mut words: Words<'_>, owner: Option<Name>, deadline: Opti
 struct Watched {
     slots: [Option<&'static Slot>; MOST],
     len: usize,
+    /// The calling thread's own number.
+    me: Option<usize>,
 }
 
 impl Watched {
     fn none() -> Watched {
-        Watched { slots: [None; MOST], len: 0 }
+        Watched { slots: [None; MOST], len: 0, me: seated().map(|me| me.slot()) }
     }
 
     /// All who live, as far as there is room.
-    fn add_all(&mut self, roster: &'static Roster, but: Option<usize>, words: &mut Words<'_>) {
-        let me = seated().map(|me| me.slot());
-        for number in roster.numbers().filter(|&number| Some(number) != but && Some(number) != me) {
+    fn add_all(&mut self, roster: &'static Roster, words: &mut Words<'_>) {
+        for number in roster.numbers() {
             if words.is_full() {
                 break;
             }
@@ -155,6 +165,11 @@ impl Watched {
     /// False if it is dead, or nobody.
     fn add(&mut self, roster: &'static Roster, number: usize, words: &mut Words<'_>) -> bool {
         let Some(slot) = roster.slot(number) else { return false };
+        let watched = self.slots[..self.len].iter().flatten().any(|&watched| ptr::eq(watched, slot));
+        // Nobody waits for its own death; and for whom there is no room, there are the slices.
+        if watched || self.me == Some(number) || words.is_full() {
+            return true;
+        }
         let Some(life) = slot.life() else { return false };
         // Acquire: see `is_marked`.
         let mut now = life.load(Ordering::Acquire);
