@@ -1,13 +1,22 @@
 //! Locks between processes: what they promise while everybody lives, and when somebody dies.
 
+#[path = "support/refuse.rs"]
+mod refuse;
+#[path = "pipe/storm.rs"]
+mod storm;
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "sync/event.rs"]
+mod event;
 #[path = "sync/mutex.rs"]
 mod mutex;
+#[path = "sync/seen.rs"]
+mod seen;
 
 fn main() {
     let mut cases = Vec::new();
+    cases.extend_from_slice(event::CASES);
     cases.extend_from_slice(mutex::CASES);
     support::run(cases.leak());
 }
