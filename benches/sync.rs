@@ -7,13 +7,14 @@ mod robust;
 mod support;
 
 use std::hint::black_box;
+use std::sync::Condvar;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use robust::Robust;
 use support::{Goal, Table, quick};
 use tine::Shared;
-use tine::sync::{LockErrorOf, Mutex};
+use tine::sync::{Event, LockErrorOf, Mutex, RwLock, Semaphore};
 
 /// The time of one call of `f`, over so many that the clock costs nothing.
 fn each(calls: u32, mut f: impl FnMut()) -> Duration {
@@ -38,6 +39,66 @@ fn uncontended() {
         each(CALLS, || *black_box(&*ours).lock().expect("not dead") += 1)
     })
     .row("pthread robust mutex (processes)", Goal::None, || each(CALLS, || black_box(&robust).with(|n| *n += 1)))
+    .print(51);
+
+    let ours = Shared::new(RwLock::new(0_u64)).expect("memory");
+    let std = std::sync::RwLock::new(0_u64);
+    Table::new("lock to read, read, unlock; one thread", "std::sync::RwLock (threads)", || {
+        each(CALLS, || {
+            black_box(*black_box(&std).read().expect("not poisoned"));
+        })
+    })
+    .row("tine::sync::RwLock (processes)", Goal::AtMost(1.6), || {
+        each(CALLS, || {
+            black_box(*black_box(&*ours).read().expect("not dead"));
+        })
+    })
+    .print(51);
+    Table::new("lock to write, write, unlock; one thread", "std::sync::RwLock (threads)", || {
+        each(CALLS, || *black_box(&std).write().expect("not poisoned") += 1)
+    })
+    .row("tine::sync::RwLock (processes)", Goal::None, || {
+        each(CALLS, || *black_box(&*ours).write().expect("not dead") += 1)
+    })
+    .print(51);
+
+    // std has neither: this is how they are made of what it has.
+    let ours = Shared::new(Semaphore::new(4)).expect("memory");
+    let std = (std::sync::Mutex::new(4_u32), Condvar::new());
+    Table::new("acquire a permit, give it back; one thread", "std's Mutex and Condvar (threads)", || {
+        each(CALLS, || {
+            let (permits, more) = black_box(&std);
+            let mut left = more.wait_while(permits.lock().expect("not poisoned"), |left| *left == 0).expect("the same");
+            *left -= 1;
+            drop(left);
+            *permits.lock().expect("not poisoned") += 1;
+            more.notify_one();
+        })
+    })
+    .row("tine::sync::Semaphore (processes)", Goal::AtMost(1.6), || {
+        each(CALLS, || drop(black_box(&*ours).acquire().expect("there are four")))
+    })
+    .print(51);
+
+    let ours = Shared::new(Event::new()).expect("memory");
+    let std = (std::sync::Mutex::new(false), Condvar::new());
+    Table::new("set an event, wait for it, clear it; one thread", "std's Mutex and Condvar (threads)", || {
+        each(CALLS, || {
+            let (set, changed) = black_box(&std);
+            *set.lock().expect("not poisoned") = true;
+            changed.notify_all();
+            drop(changed.wait_while(set.lock().expect("not poisoned"), |set| !*set).expect("the same"));
+            *set.lock().expect("not poisoned") = false;
+        })
+    })
+    .row("tine::sync::Event (processes)", Goal::AtMost(1.6), || {
+        each(CALLS, || {
+            let event = black_box(&*ours);
+            event.set();
+            event.wait();
+            event.clear();
+        })
+    })
     .print(51);
 }
 

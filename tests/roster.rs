@@ -21,6 +21,7 @@ fn main() {
         a_wake_that_dies_with_its_receiver_is_made_good,
         a_death_that_the_kernel_does_not_mark_is_noticed,
         a_number_that_was_given_again_is_somebody_else,
+        a_traced_process_is_alive,
         a_child_in_another_namespace_is_seen_alive_and_dead,
         a_process_that_others_forked_takes_part,
         a_process_of_a_raw_clone_takes_part,
@@ -183,6 +184,23 @@ fn a_number_that_was_given_again_is_somebody_else() {
         None => skip("another process got the number first"),
         Some(told) => assert!(told),
     }
+}
+
+fn a_traced_process_is_alive() {
+    let mutex = Shared::new(Mutex::new(0_u64)).unwrap();
+    let holder = holder(&mutex);
+    let Some(traced) = Traced::seize(holder.id(), 0) else {
+        holder.kill().unwrap();
+        let _ = holder.join();
+        skip("ptrace is forbidden here");
+    };
+    // It stands still, as one in a debugger. Over several slices nobody takes its lock.
+    let outcome = mutex.lock_timeout(Duration::from_millis(250)).map(|_| ());
+    assert!(matches!(outcome, Err(LockTimeoutErrorOf::TimedOut)), "{outcome:?}");
+    traced.go_on();
+    holder.request_stop().unwrap();
+    drop(mutex.lock_timeout(LONG).unwrap());
+    holder.join().unwrap();
 }
 
 fn a_child_in_another_namespace_is_seen_alive_and_dead() {

@@ -38,6 +38,12 @@ use crate::wire::{Plain, Share};
 /// # }
 /// ```
 ///
+/// The data are plain, since whoever comes after a dead holder sees whatever bytes it left:
+///
+/// ```compile_fail,E0277
+/// let names = tine::sync::Mutex::new(String::new()); // the text would be in private memory
+/// ```
+///
 /// # When a process dies
 ///
 /// Killed between any two instructions, a process has either not locked, or holds the lock, or has unlocked it. Where it
@@ -222,8 +228,8 @@ impl<T: Plain + fmt::Debug> fmt::Debug for Mutex<T> {
 
 /// A held [`Mutex`]. Unlocks when dropped, by the thread that locked it: it is not [`Send`].
 ///
-/// Forgotten ([`std::mem::forget`]), it leaves the mutex locked until its thread ends; then the next locker is told that
-/// the owner died. Nothing refers to the memory of a forgotten lock, so that may be unmapped and used for other things.
+/// Forgotten ([`std::mem::forget`]), it leaves the mutex locked until its thread ends, and the thread unable to spawn; then
+/// the next locker is told that the owner died. Nothing refers to the memory of a forgotten lock, so that may be unmapped and used for other things.
 #[must_use = "the mutex unlocks at once if the guard is not kept"]
 pub struct MutexGuard<'a, T: Plain> {
     mutex: &'a Mutex<T>,

@@ -27,6 +27,8 @@ pub const CASES: &[Case] = cases![
     a_panic_leaves_the_mark,
     a_forgotten_guard_leaves_the_memory_alone,
     a_lock_in_private_memory_works,
+    three_thousand_locks_of_one_who_dies_come_back,
+    a_child_that_inherits_a_forgotten_lock_waits_for_its_owner,
 ];
 
 const LONG: Duration = Duration::from_secs(20);
@@ -360,4 +362,33 @@ fn a_lock_in_private_memory_works() {
     .unwrap();
     assert_eq!(child.join().unwrap(), 16);
     assert_eq!(*MUTEX.lock().unwrap(), 6, "the child's is its own");
+}
+
+fn three_thousand_locks_of_one_who_dies_come_back() {
+    // The kernel walks a list of 2048 robust mutexes at most; these are on no list.
+    let mutexes = Shared::<[Mutex<u64>]>::from_fn(3000, |_| Mutex::new(0)).unwrap();
+    let child = tine::spawn(|| -> u8 {
+        for mutex in mutexes.iter() {
+            std::mem::forget(mutex.lock().unwrap());
+        }
+        std::process::abort();
+    })
+    .unwrap();
+    let _ = child.join();
+    assert!(mutexes.iter().all(|mutex| matches!(mutex.lock(), Err(LockErrorOf::OwnerDied(_)))));
+}
+
+fn a_child_that_inherits_a_forgotten_lock_waits_for_its_owner() {
+    // The guard is forgotten, so that a fork is not refused; the lock is the parent's all the same.
+    let mutex = Shared::new(Mutex::new(0_u64)).unwrap();
+    let middle = tine::spawn(|| {
+        std::mem::forget(mutex.lock().unwrap());
+        in_child(|| {
+            assert!(matches!(mutex.try_lock(), Err(TryLockErrorOf::WouldBlock)));
+        })
+        .success()
+    })
+    .unwrap();
+    assert!(middle.join().unwrap());
+    assert!(matches!(mutex.lock_timeout(LONG), Err(LockTimeoutErrorOf::Lock(LockErrorOf::OwnerDied(_)))));
 }
