@@ -16,83 +16,104 @@ use support::{Goal, Table, quick};
 use tine::Shared;
 use tine::sync::{Event, LockErrorOf, Mutex, RwLock, Semaphore};
 
-/// The time of one call of `f`, over so many that the clock costs nothing.
-fn each(calls: u32, mut f: impl FnMut()) -> Duration {
-    let calls = if quick() { 10 } else { calls };
+/// The time of a thousand calls of `f`: one takes too few nanoseconds for a ratio of whole ones.
+fn thousand(mut f: impl FnMut()) -> Duration {
+    let times = if quick() { 1 } else { 100 };
     let start = Instant::now();
-    for _ in 0..calls {
+    for _ in 0..times * 1000 {
         f();
     }
-    start.elapsed() / calls
+    start.elapsed() / times
 }
 
-const CALLS: u32 = 100_000;
+/// Puts this process on one CPU, if there is that one; two that contend are to run at the same time.
+fn run_on(cpu: usize) {
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(cpu);
+    let _ = rustix::thread::sched_setaffinity(None, &set);
+}
+
+/// Lets this process run anywhere again.
+fn run_anywhere() {
+    let mut set = rustix::thread::CpuSet::new();
+    (0..rustix::thread::CpuSet::MAX_CPU).for_each(|cpu| set.set(cpu));
+    let _ = rustix::thread::sched_setaffinity(None, &set);
+}
 
 fn uncontended() {
     let ours = Shared::new(Mutex::new(0_u64)).expect("memory");
     let robust = Robust::new();
     let std = std::sync::Mutex::new(0_u64);
-    Table::new("lock, add, unlock; one thread", "std::sync::Mutex (threads)", || {
-        each(CALLS, || *black_box(&std).lock().expect("not poisoned") += 1)
+    Table::new("a thousand times: lock, add, unlock; one thread", "std::sync::Mutex (threads)", || {
+        thousand(|| *black_box(&std).lock().expect("not poisoned") += 1)
     })
     .row("tine::sync::Mutex (processes)", Goal::AtMost(1.6), || {
-        each(CALLS, || *black_box(&*ours).lock().expect("not dead") += 1)
+        thousand(|| *black_box(&*ours).lock().expect("not dead") += 1)
     })
-    .row("pthread robust mutex (processes)", Goal::None, || each(CALLS, || black_box(&robust).with(|n| *n += 1)))
+    .row("pthread robust mutex (processes)", Goal::None, || thousand(|| black_box(&robust).with(|n| *n += 1)))
     .print(51);
 
     let ours = Shared::new(RwLock::new(0_u64)).expect("memory");
     let std = std::sync::RwLock::new(0_u64);
-    Table::new("lock to read, read, unlock; one thread", "std::sync::RwLock (threads)", || {
-        each(CALLS, || {
+    Table::new("a thousand times: lock to read, read, unlock; one thread", "std::sync::RwLock (threads)", || {
+        thousand(|| {
             black_box(*black_box(&std).read().expect("not poisoned"));
         })
     })
     .row("tine::sync::RwLock (processes)", Goal::AtMost(1.6), || {
-        each(CALLS, || {
+        thousand(|| {
             black_box(*black_box(&*ours).read().expect("not dead"));
         })
     })
     .print(51);
-    Table::new("lock to write, write, unlock; one thread", "std::sync::RwLock (threads)", || {
-        each(CALLS, || *black_box(&std).write().expect("not poisoned") += 1)
+    Table::new("a thousand times: lock to write, write, unlock; one thread", "std::sync::RwLock (threads)", || {
+        thousand(|| *black_box(&std).write().expect("not poisoned") += 1)
     })
     .row("tine::sync::RwLock (processes)", Goal::None, || {
-        each(CALLS, || *black_box(&*ours).write().expect("not dead") += 1)
+        thousand(|| *black_box(&*ours).write().expect("not dead") += 1)
     })
     .print(51);
 
     // std has neither: this is how they are made of what it has.
     let ours = Shared::new(Semaphore::new(4)).expect("memory");
     let std = (std::sync::Mutex::new(4_u32), Condvar::new());
-    Table::new("acquire a permit, give it back; one thread", "std's Mutex and Condvar (threads)", || {
-        each(CALLS, || {
-            let (permits, more) = black_box(&std);
-            let mut left = more.wait_while(permits.lock().expect("not poisoned"), |left| *left == 0).expect("the same");
-            *left -= 1;
-            drop(left);
-            *permits.lock().expect("not poisoned") += 1;
-            more.notify_one();
-        })
-    })
+    Table::new(
+        "a thousand times: acquire a permit, give it back; one thread",
+        "std's Mutex and Condvar (threads)",
+        || {
+            thousand(|| {
+                let (permits, more) = black_box(&std);
+                let mut left =
+                    more.wait_while(permits.lock().expect("not poisoned"), |left| *left == 0).expect("the same");
+                *left -= 1;
+                drop(left);
+                *permits.lock().expect("not poisoned") += 1;
+                more.notify_one();
+            })
+        },
+    )
     .row("tine::sync::Semaphore (processes)", Goal::AtMost(1.6), || {
-        each(CALLS, || drop(black_box(&*ours).acquire().expect("there are four")))
+        thousand(|| drop(black_box(&*ours).acquire().expect("there are four")))
     })
     .print(51);
 
     let ours = Shared::new(Event::new()).expect("memory");
     let std = (std::sync::Mutex::new(false), Condvar::new());
-    Table::new("set an event, wait for it, clear it; one thread", "std's Mutex and Condvar (threads)", || {
-        each(CALLS, || {
-            let (set, changed) = black_box(&std);
-            *set.lock().expect("not poisoned") = true;
-            changed.notify_all();
-            drop(changed.wait_while(set.lock().expect("not poisoned"), |set| !*set).expect("the same"));
-            *set.lock().expect("not poisoned") = false;
-        })
-    })
+    Table::new(
+        "a thousand times: set an event, wait for it, clear it; one thread",
+        "std's Mutex and Condvar (threads)",
+        || {
+            thousand(|| {
+                let (set, changed) = black_box(&std);
+                *set.lock().expect("not poisoned") = true;
+                changed.notify_all();
+                drop(changed.wait_while(set.lock().expect("not poisoned"), |set| !*set).expect("the same"));
+                *set.lock().expect("not poisoned") = false;
+            })
+        },
+    )
     .row("tine::sync::Event (processes)", Goal::AtMost(1.6), || {
-        each(CALLS, || {
+        thousand(|| {
             let event = black_box(&*ours);
             event.set();
             event.wait();
@@ -102,33 +123,40 @@ fn uncontended() {
     .print(51);
 }
 
-/// The time of one `f` when two processes do nothing else.
-fn two_processes(f: impl Fn()) -> Duration {
-    let rounds = if quick() { 10 } else { 20_000 };
+/// Runs `f` in two processes, on two CPUs, which begin at the same time.
+fn in_two_processes<R: tine::wire::Wire>(f: impl Fn() -> R) -> [R; 2] {
     let gate = Shared::new(AtomicU32::new(0)).expect("memory");
-    let run = || {
+    let run = |cpu| {
+        run_on(cpu);
+        // Acquire and Release: nothing is handed over but the beginning.
         gate.fetch_add(1, Ordering::AcqRel);
         while gate.load(Ordering::Acquire) < 2 {
             std::hint::spin_loop();
         }
-        let start = Instant::now();
-        for _ in 0..rounds {
-            f();
-        }
-        start.elapsed() / rounds
+        f()
     };
-    let other = tine::spawn(run).expect("a child");
-    let here = run();
-    (here + other.join().expect("it ends")) / 2
+    let other = tine::spawn(|| run(1)).expect("a child");
+    let here = run(0);
+    let other = other.join().expect("it ends");
+    run_anywhere();
+    [here, other]
 }
 
 fn contended() {
     let ours = Shared::new(Mutex::new(0_u64)).expect("memory");
     let robust = Robust::new();
-    Table::new("lock, add, unlock; two processes that do nothing else", "pthread robust mutex", || {
-        two_processes(|| robust.with(|n| *n += 1))
+    Table::new(
+        "a thousand times: lock, add, unlock; two processes that do nothing else",
+        "pthread robust mutex",
+        || {
+            let [a, b] = in_two_processes(|| thousand(|| robust.with(|n| *n += 1)));
+            (a + b) / 2
+        },
+    )
+    .row("tine::sync::Mutex", Goal::AtMost(1.0), || {
+        let [a, b] = in_two_processes(|| thousand(|| *ours.lock().expect("not dead") += 1));
+        (a + b) / 2
     })
-    .row("tine::sync::Mutex", Goal::AtMost(1.0), || two_processes(|| *ours.lock().expect("not dead") += 1))
     .print(31);
 }
 
@@ -213,12 +241,7 @@ fn fairness() {
     let ours = Shared::new(Mutex::new(0_u64)).expect("memory");
     let robust = Robust::new();
     let std = std::sync::Mutex::new(0_u64);
-    let both = |title, waits: &dyn Fn() -> Vec<u64>| {
-        let other = tine::spawn(waits).expect("a child");
-        let mut times = waits();
-        times.extend(other.join().expect("it ends"));
-        quantiles(title, times);
-    };
+    let both = |title, waits: &dyn Fn() -> Vec<u64>| quantiles(title, in_two_processes(waits).concat());
     for _ in 0..if quick() { 1 } else { 3 } {
         both("tine::sync::Mutex (processes)", &|| {
             waits(|f| {
@@ -243,9 +266,14 @@ fn fairness() {
                     *number += 1;
                 })
             };
-            let other = s.spawn(run);
+            let other = s.spawn(move || {
+                run_on(1);
+                run()
+            });
+            run_on(0);
             let mut times = run();
             times.extend(other.join().expect("it ends"));
+            run_anywhere();
             quantiles("std::sync::Mutex (threads)", times);
         });
     }
