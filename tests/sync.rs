@@ -1,13 +1,23 @@
 //! Locks between processes: what they promise while everybody lives, and when somebody dies.
 
+#[path = "pipe/storm.rs"]
+mod storm;
 #[path = "support/mod.rs"]
 mod support;
 
 #[path = "sync/mutex.rs"]
 mod mutex;
+#[path = "sync/rwlock.rs"]
+mod rwlock;
+#[path = "sync/seen.rs"]
+mod seen;
+#[path = "sync/semaphore.rs"]
+mod semaphore;
 
 fn main() {
     let mut cases = Vec::new();
     cases.extend_from_slice(mutex::CASES);
+    cases.extend_from_slice(rwlock::CASES);
+    cases.extend_from_slice(semaphore::CASES);
     support::run(cases.leak());
 }

@@ -1,0 +1,68 @@
+//! What can be seen of a lock, and of those who wait for it, from outside: sleepers in `/proc`, words through another mapping.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use tine::memory::Memfd;
+use tine::process::Signal;
+use tine::{JoinHandle, Shared, SharedSlice};
+
+use crate::support::until;
+
+/// Longer than anything here takes, shorter than the deadline of a case.
+pub const LONG: Duration = Duration::from_secs(20);
+/// Longer than a sleeper sleeps without looking.
+pub const SLICES: Duration = Duration::from_millis(250);
+
+/// The letter that `/proc` has for what a process does.
+pub fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Whether a process sleeps on a lock's word: in `futex_waitv`, which nothing else here uses.
+pub fn is_asleep(pid: u32) -> bool {
+    let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    call.split(' ').next().and_then(|number| number.parse().ok()) == Some(libc::SYS_futex_waitv)
+}
+
+pub fn all_sleep<T>(children: &[JoinHandle<T>]) {
+    for child in children {
+        until("all who wait sleep", || is_asleep(child.id()));
+    }
+}
+
+pub fn halt<T>(child: &JoinHandle<T>) {
+    child.signal(Signal::STOP).unwrap();
+    until("it stands still", || state(child.id()) == Some('T'));
+}
+
+pub fn go_on<T>(child: &JoinHandle<T>) {
+    child.signal(Signal::CONT).unwrap();
+}
+
+/// Kills it, and waits for its end.
+pub fn kill<T>(child: JoinHandle<T>) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// The words of what is in a shared region, as somebody sees (and overwrites) them who knows nothing of locks.
+pub fn words_of<T: tine::wire::Share>(shared: &Shared<T>) -> SharedSlice<u64> {
+    let memfd = shared.memfd().expect("made with a memfd").as_fd().try_clone_to_owned().unwrap();
+    Memfd::try_from(memfd).unwrap().into_slice().unwrap()
+}
+
+/// Words that look like no lock's, or nearly like one's: made from `seed`, another each time.
+pub fn garbage(seed: &mut u64) -> u64 {
+    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    let noise = *seed ^ *seed >> 29;
+    match noise >> 60 {
+        0 => noise & 0xff,
+        1 => noise & 0xffff_ff00,
+        2 => !0,
+        3 => noise | 0xff,
+        4 => noise & 0xffff_ffff,
+        _ => noise,
+    }
+}
