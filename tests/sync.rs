@@ -13,10 +13,16 @@ mod event;
 mod mutex;
 #[path = "sync/seen.rs"]
 mod seen;
+#[path = "sync/rwlock.rs"]
+mod rwlock;
+#[path = "sync/semaphore.rs"]
+mod semaphore;
 
 fn main() {
     let mut cases = Vec::new();
     cases.extend_from_slice(event::CASES);
     cases.extend_from_slice(mutex::CASES);
+    cases.extend_from_slice(rwlock::CASES);
+    cases.extend_from_slice(semaphore::CASES);
     support::run(cases.leak());
 }

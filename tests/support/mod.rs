@@ -39,6 +39,8 @@ pub fn run(cases: &'static [Case]) {
     if let Ok(name) = std::env::var(CASE) {
         return run_one(cases, &name);
     }
+    let names: BTreeSet<_> = cases.iter().map(|(name, _)| name).collect();
+    assert_eq!(names.len(), cases.len(), "two cases have one name, so one of them would never run");
     let mut arguments = Arguments::from_args();
     // The cases are processes; one at a time leaves both cores to what they start.
     arguments.test_threads = Some(1);
