@@ -11,6 +11,8 @@ mod support;
 mod event;
 #[path = "sync/mutex.rs"]
 mod mutex;
+#[path = "sync/once.rs"]
+mod once;
 #[path = "sync/seen.rs"]
 mod seen;
 
@@ -18,5 +20,6 @@ fn main() {
     let mut cases = Vec::new();
     cases.extend_from_slice(event::CASES);
     cases.extend_from_slice(mutex::CASES);
+    cases.extend_from_slice(once::CASES);
     support::run(cases.leak());
 }

@@ -16,6 +16,7 @@
 
 pub(crate) mod event;
 pub(crate) mod mutex;
+pub(crate) mod once;
 mod places;
 #[cfg(not(loom))]
 pub(crate) mod primitive;
