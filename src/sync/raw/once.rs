@@ -1,8 +1,7 @@
 //! The word of what is done once.
 
-use super::primitive::{
-    AtomicU64, FLAGS, Name, Ordering, Slept, Verdict, judge, look_for_the_truth, sleep, spin, spins, wake_all,
-};
+use super::primitive::{AtomicU64, FLAGS, Name, Ordering, Verdict, judge, wake_all};
+use super::waiting::Waiting;
 use super::{Patience, Refusal};
 
 /// Somebody may sleep: who ends the run wakes all.
@@ -99,7 +98,7 @@ impl RawOnce {
     /// Begins a run, or waits until another's has done it, as long as `patience` says.
     #[cold]
     pub(crate) fn begin(&self, me: Name, patience: Patience) -> Result<Begun, Refusal> {
-        let mut looks = spins();
+        let mut waiting = Waiting::new(patience);
         loop {
             // Acquire: as in `is_complete`; and the runner's tenure is seen (`judge`).
             let now = self.word.load(Ordering::Acquire);
@@ -121,7 +120,7 @@ impl RawOnce {
                 }
                 continue;
             }
-            self.pause(now, Some(runner), &mut looks, patience)?;
+            self.pause(now, Some(runner), &mut waiting)?;
         }
     }
 
@@ -129,7 +128,7 @@ impl RawOnce {
     /// has a name.
     #[cold]
     pub(crate) fn wait(&self, me: Option<Name>, even_after_death: bool, patience: Patience) -> Result<Waited, Refusal> {
-        let mut looks = spins();
+        let mut waiting = Waiting::new(patience);
         loop {
             // Acquire: as in `begin`.
             let now = self.word.load(Ordering::Acquire);
@@ -147,41 +146,24 @@ impl RawOnce {
                 self.enter(now, DIED | now & WAITERS);
                 continue;
             }
-            self.pause(now, runner, &mut looks, patience)?;
+            self.pause(now, runner, &mut waiting)?;
         }
     }
 
-    /// Once around: a short look, or a sleep until the word is no longer `now`.
-    fn pause(&self, now: u64, runner: Option<Name>, looks: &mut u32, patience: Patience) -> Result<(), Refusal> {
-        if matches!(patience, Patience::None) {
-            return Err(Refusal::NotNow);
-        }
-        if *looks > 0 && now & WAITERS == 0 {
-            *looks -= 1;
-            spin();
-            return Ok(());
-        }
-        // Relaxed: it only announces a sleeper, on the word that the sleep compares.
-        let announced = now & WAITERS != 0
-            || self.word.compare_exchange(now, now | WAITERS, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if !announced {
-            return Ok(());
-        }
-        match sleep(&self.word, now | WAITERS, runner, patience.deadline()) {
-            Slept::Woken => {}
-            // What it finds is in the roster's words, which the next turn reads.
-            Slept::Slice => drop(runner.map(look_for_the_truth)),
+    /// One turn of waiting until the word is no longer `now`.
+    fn pause(&self, now: u64, runner: Option<Name>, waiting: &mut Waiting) -> Result<(), Refusal> {
+        match waiting.turn(&self.word, now, WAITERS, runner) {
             // In the last moment it may have been done.
-            Slept::TimedOut if self.is_complete() => {}
-            Slept::TimedOut => return Err(Refusal::NotNow),
+            Err(Refusal::NotNow) if self.is_complete() => Ok(()),
+            other => other,
         }
-        Ok(())
     }
 
     fn enter(&self, now: u64, new: u64) -> bool {
         // Acquire: pairs with the Release in `end`: what an unfinished run did is seen. (What a dead one did is seen because
-        // its death was.)
-        self.word.compare_exchange(now, new, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        // its death was.) Release: pairs with the Acquire in `begin` and `wait`: who finds this name also finds it on the
+        // roster, and who finds DIED sees what the dead one did, as was seen here.
+        self.word.compare_exchange(now, new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// It is done. Called by the runner.

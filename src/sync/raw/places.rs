@@ -183,7 +183,7 @@ impl<const N: usize> Places<N> {
                     before();
                     waits = true;
                 }
-                waiting.turn(word, now, WATCHED, owner)?;
+                waiting.turn(word, now, WATCHED, Some(owner))?;
             }
         }
         Ok(())
