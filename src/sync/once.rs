@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use super::raw::once::{Begun, RawOnce, Waited};
 use super::raw::{Patience, Refusal};
-use crate::sys::clock::deadline_in;
 use crate::sys::loan::Loan;
 use crate::sys::roster::{self, Name};
 use crate::wire::Share;
@@ -239,7 +238,7 @@ impl Once {
     ///
     /// As for [`call_once`](Self::call_once).
     pub fn call_once_timeout(&self, limit: Duration, f: impl FnOnce()) -> Result<(), OnceError> {
-        self.call(until(limit), OnceError::TimedOut, |_| f())
+        self.call(Patience::within(limit), OnceError::TimedOut, |_| f())
     }
 
     /// Whether it is done. Once true, it stays true.
@@ -273,7 +272,7 @@ impl Once {
     ///
     /// [`OnceError::TimedOut`] where it was not done by then; else as for [`wait`](Self::wait).
     pub fn wait_timeout(&self, limit: Duration) -> Result<(), OnceError> {
-        self.wait_with(false, until(limit))
+        self.wait_with(false, Patience::within(limit))
     }
 
     fn wait_with(&self, even_after_death: bool, patience: Patience) -> Result<(), OnceError> {
@@ -299,14 +298,6 @@ impl Once {
             }
         }
     }
-}
-
-fn until(limit: Duration) -> Patience {
-    if limit.is_zero() {
-        return Patience::None;
-    }
-    // A limit that no clock reaches is none.
-    deadline_in(limit).map_or(Patience::Endless, Patience::Until)
 }
 
 /// A run that has begun. Dropped by a panic, it gives up.

@@ -276,7 +276,7 @@ impl Place<'_> {
             match kind {
                 Kind::Share => wake_all(self.gate),
                 Kind::Permit => wake_one(self.gate),
-            }
+            };
         }
     }
 }
