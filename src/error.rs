@@ -7,6 +7,7 @@ use crate::memory::{FreezeError, FreezeReason, HiddenError, ListError, MemfdErro
 use crate::pipe::{AdoptError, RecvFdsError, RecvFrameError, SendFdsError, SendFrameError};
 use crate::process::{JoinError, SpawnError};
 use crate::sync::LockFailure;
+use crate::sync::OnceError;
 use crate::sync::SemaphoreError;
 use crate::wire::{DecodeError, EncodeError};
 
@@ -58,6 +59,8 @@ pub enum Error {
     Lock(LockFailure),
     /// There was no permit of a semaphore.
     Semaphore(SemaphoreError),
+    /// What is done once was not done.
+    Once(OnceError),
     /// The operating system refused something.
     Io(io::Error),
 }
@@ -125,6 +128,7 @@ sources! {
     OutOfRange(OutOfRange),
     Lock(LockFailure),
     Semaphore(SemaphoreError),
+    Once(OnceError),
     Io(io::Error),
 }
 

@@ -11,10 +11,12 @@ mod support;
 mod event;
 #[path = "sync/mutex.rs"]
 mod mutex;
-#[path = "sync/seen.rs"]
-mod seen;
+#[path = "sync/once.rs"]
+mod once;
 #[path = "sync/rwlock.rs"]
 mod rwlock;
+#[path = "sync/seen.rs"]
+mod seen;
 #[path = "sync/semaphore.rs"]
 mod semaphore;
 
@@ -24,5 +26,6 @@ fn main() {
     cases.extend_from_slice(mutex::CASES);
     cases.extend_from_slice(rwlock::CASES);
     cases.extend_from_slice(semaphore::CASES);
+    cases.extend_from_slice(once::CASES);
     support::run(cases.leak());
 }

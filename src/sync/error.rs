@@ -64,6 +64,8 @@ pub enum LockFailure {
     WouldBlock,
     /// It was held until the deadline by somebody, who lives.
     TimedOut,
+    /// See [`CondvarError::OtherMutex`](super::CondvarError).
+    OtherMutex,
 }
 
 impl fmt::Display for LockFailure {
@@ -83,6 +85,9 @@ impl fmt::Display for LockFailure {
             LockFailure::NoPlace(error) => return write!(f, "this thread cannot hold locks: {error}"),
             LockFailure::WouldBlock => "the lock is held by somebody else; wait for it, or try again later",
             LockFailure::TimedOut => "the lock was held by somebody else until the deadline",
+            LockFailure::OtherMutex => {
+                "the condition variable was used with another mutex before; use it with one mutex only"
+            }
         })
     }
 }
@@ -105,6 +110,7 @@ impl From<LockFailure> for io::Error {
             LockFailure::NoPlace(error) => error.kind(),
             LockFailure::WouldBlock => io::ErrorKind::WouldBlock,
             LockFailure::TimedOut => io::ErrorKind::TimedOut,
+            LockFailure::OtherMutex => io::ErrorKind::InvalidInput,
         };
         io::Error::new(kind, failure)
     }
@@ -122,7 +128,7 @@ impl<D> LockErrorOf<D> {
         }
     }
 
-    fn failure(&self) -> LockFailure {
+    pub(super) fn failure(&self) -> LockFailure {
         match self {
             LockErrorOf::OwnerDied(_) => LockFailure::OwnerDied,
             LockErrorOf::Deadlock => LockFailure::Deadlock,

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use super::raw::Patience;
 use super::raw::event::RawEvent;
-use crate::sys::clock::deadline_in;
 use crate::wire::Share;
 
 /// A flag to wait for, between threads of several processes: Python's `Event`, in shared memory.
@@ -122,11 +121,7 @@ impl Event {
     /// ```
     #[must_use = "the wait may have ended without the event"]
     pub fn wait_timeout(&self, limit: Duration) -> bool {
-        if limit.is_zero() {
-            return self.raw.wait(Patience::None);
-        }
-        // A limit that no clock reaches is none.
-        self.raw.wait(deadline_in(limit).map_or(Patience::Endless, Patience::Until))
+        self.raw.wait(Patience::within(limit))
     }
 }
 

@@ -14,7 +14,6 @@ use std::time::Duration;
 use super::error::{Failed, LockErrorOf, LockTimeoutErrorOf, TryLockErrorOf};
 use super::raw::Patience;
 use super::raw::mutex::{Found, RawMutex};
-use crate::sys::clock::deadline_in;
 use crate::sys::loan::Loan;
 use crate::sys::roster::{self, Name};
 use crate::wire::{Plain, Share};
@@ -133,8 +132,7 @@ impl<T: Plain> Mutex<T> {
     /// [`lock`](Self::lock).
     #[doc(alias = "pthread_mutex_timedlock")]
     pub fn lock_timeout(&self, limit: Duration) -> Result<MutexGuard<'_, T>, LockTimeoutError<'_, T>> {
-        // A limit that no clock reaches is none.
-        self.lock_with(deadline_in(limit).map_or(Patience::Endless, Patience::Until))
+        self.lock_with(Patience::within(limit))
     }
 
     /// As [`lock`](Self::lock); what a dead holder left is first put in order by `repair`.
@@ -184,6 +182,10 @@ impl<T: Plain> Mutex<T> {
     /// The data.
     pub fn into_inner(self) -> T {
         self.data.into_inner()
+    }
+
+    pub(super) fn raw(&self) -> &RawMutex {
+        &self.raw
     }
 
     fn lock_with<'a, E: Failed<OwnerDied<'a, T>>>(&'a self, patience: Patience) -> Result<MutexGuard<'a, T>, E> {
@@ -244,6 +246,13 @@ pub struct MutexGuard<'a, T: Plain> {
 }
 
 static_assertions::assert_not_impl_any!(MutexGuard<'static, u64>: Send);
+
+impl<'a, T: Plain> MutexGuard<'a, T> {
+    /// What it is the guard of.
+    pub(super) fn mutex(guard: &MutexGuard<'a, T>) -> &'a Mutex<T> {
+        guard.mutex
+    }
+}
 
 impl<T: Plain> Deref for MutexGuard<'_, T> {
     type Target = T;

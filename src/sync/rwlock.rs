@@ -14,7 +14,6 @@ use std::time::Duration;
 use super::error::{Failed, LockErrorOf, LockTimeoutErrorOf, TryLockErrorOf};
 use super::raw::Patience;
 use super::raw::rwlock::{Found, RawRwLock, Share as RawShare, Writer};
-use crate::sys::clock::deadline_in;
 use crate::sys::loan::Loan;
 use crate::sys::roster::{self, Name};
 use crate::wire::{Plain, Share};
@@ -166,7 +165,7 @@ impl<T: Plain, const READERS: usize> RwLock<T, READERS> {
     /// [`read`](Self::read).
     #[doc(alias = "pthread_rwlock_timedrdlock")]
     pub fn read_timeout(&self, limit: Duration) -> Result<RwLockReadGuard<'_, T>, ReadTimeoutError<'_, T>> {
-        self.read_with(patience(limit))
+        self.read_with(Patience::within(limit))
     }
 
     /// Waits until nobody reads or writes, and writes. Whoever comes to read meanwhile waits.
@@ -197,7 +196,7 @@ impl<T: Plain, const READERS: usize> RwLock<T, READERS> {
     /// [`write`](Self::write).
     #[doc(alias = "pthread_rwlock_timedwrlock")]
     pub fn write_timeout(&self, limit: Duration) -> Result<RwLockWriteGuard<'_, T>, WriteTimeoutError<'_, T>> {
-        self.write_with(patience(limit))
+        self.write_with(Patience::within(limit))
     }
 
     /// As [`write`](Self::write); what a dead writer left is first put in order by `repair`.
@@ -278,11 +277,6 @@ impl<T: Plain, const READERS: usize> RwLock<T, READERS> {
         let panicking = std::thread::panicking();
         RwLockWriteGuard { data: &self.data, writer: self.raw.writer(), me, undone, panicking, loan: Loan::take() }
     }
-}
-
-/// A limit that no clock reaches is none.
-fn patience(limit: Duration) -> Patience {
-    deadline_in(limit).map_or(Patience::Endless, Patience::Until)
 }
 
 impl<T: Plain + Default, const READERS: usize> Default for RwLock<T, READERS> {

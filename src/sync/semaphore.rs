@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use super::raw::semaphore::{Permit, RawSemaphore, Without};
 use super::raw::{Patience, Refusal};
-use crate::sys::clock::deadline_in;
 use crate::sys::roster::{self, Name};
 use crate::wire::Share;
 
@@ -246,8 +245,7 @@ impl<const MAX: usize> Semaphore<MAX> {
     /// As for [`acquire`](Self::acquire).
     #[doc(alias = "sem_timedwait")]
     pub fn acquire_timeout(&self, limit: Duration) -> Result<Option<SemaphorePermit<'_>>, SemaphoreError> {
-        // A limit that no clock reaches is none.
-        self.acquire_with(deadline_in(limit).map_or(Patience::Endless, Patience::Until))
+        self.acquire_with(Patience::within(limit))
     }
 
     /// Makes one permit more, and wakes one who waits. Who is killed in this has added it, or not.

@@ -135,18 +135,18 @@ fn wait(word: &AtomicU32, expected: u32, limit: Duration) -> Slept {
     }
 }
 
-/// Wakes one who sleeps on `word`. The word itself is not touched: it may be gone by now.
-pub(crate) fn wake_one(word: &AtomicU64) {
-    wake(low(word), 1);
+/// Wakes one who sleeps on `word`. How many did. The word itself is not touched: it may be gone by now.
+pub(crate) fn wake_one(word: &AtomicU64) -> usize {
+    wake(low(word), 1)
 }
 
-/// Wakes all who sleep on `word`.
-pub(crate) fn wake_all(word: &AtomicU64) {
-    wake(low(word), i32::MAX as u32);
+/// Wakes all who sleep on `word`. How many did.
+pub(crate) fn wake_all(word: &AtomicU64) -> usize {
+    wake(low(word), i32::MAX as u32)
 }
 
-/// Wakes up to `n` who sleep on `word`.
-pub(crate) fn wake(word: &AtomicU32, n: u32) {
+/// Wakes up to `n` who sleep on `word`. How many did.
+pub(crate) fn wake(word: &AtomicU32, n: u32) -> usize {
     // The only error is an address that is not mapped: then nobody sleeps there.
-    let _ = futex::wake(word, Flags::empty(), n);
+    futex::wake(word, Flags::empty(), n).unwrap_or(0)
 }

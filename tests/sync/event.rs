@@ -10,13 +10,14 @@ use tine::process::stop;
 use tine::sync::Event;
 
 use crate::cases;
-use crate::seen::{LONG, SLICES, all_sleep, garbage, go_on, halt, kill, words_of};
+use crate::seen::{LONG, ROUNDS, SLICES, all_sleep, garbage, go_on, halt, kill, wakes_are_sent, words_of};
 use crate::storm;
 use crate::support::{Case, in_child};
 
 pub const CASES: &[Case] = cases![
     an_event_is_set_and_cleared_and_waited_for,
     a_set_wakes_all_who_wait,
+    a_set_sends_its_wakes,
     what_was_done_before_the_set_is_seen,
     a_set_that_is_taken_back_at_once_is_lost_on_nobody,
     one_of_those_who_clear_has_cleared_it,
@@ -70,6 +71,11 @@ fn a_set_wakes_all_who_wait() {
         assert!(threads.unwrap().join().unwrap());
         event.clear();
     }
+}
+
+fn a_set_sends_its_wakes() {
+    let events = Shared::<[Event]>::from_fn(ROUNDS, |_| Event::new()).unwrap();
+    wakes_are_sent(|round| events[round].wait(), |round| events[round].set());
 }
 
 tine::share! {
@@ -156,7 +162,7 @@ fn a_killed_sleeper_takes_no_wake_from_others() {
 /// What `set` writes, by the drawing above the word.
 fn set_without_a_wake(words: &tine::SharedSlice<u64>) {
     let now = words.get(0).unwrap();
-    words.set(0, (now + (1 << 8) | 1) & !2).unwrap();
+    words.set(0, ((now + (1 << 8)) | 1) & !2).unwrap();
 }
 
 fn a_setter_killed_before_its_wake_leaves_nobody_asleep() {

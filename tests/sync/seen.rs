@@ -1,6 +1,7 @@
 //! What can be seen of a lock, and of those who wait for it, from outside: sleepers in `/proc`, words through another mapping.
 
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tine::memory::Memfd;
@@ -65,4 +66,25 @@ pub fn garbage(seed: &mut u64) -> u64 {
         4 => noise & 0xffff_ffff,
         _ => noise,
     }
+}
+
+/// How many rounds [`wakes_are_sent`] goes.
+pub const ROUNDS: usize = 700;
+
+/// A child that sleeps again and again, and this process that wakes it. Were the wakes not sent, the child would find by
+/// itself what has happened, a slice later; so many slices are past the deadline of a case.
+pub fn wakes_are_sent(sleep: impl Fn(usize), wake: impl Fn(usize)) {
+    let done = Shared::new(AtomicUsize::new(0)).unwrap();
+    let child = tine::spawn(|| {
+        for round in 0..ROUNDS {
+            sleep(round);
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+    })
+    .unwrap();
+    for round in 0..ROUNDS {
+        until("it sleeps", || done.load(Ordering::Relaxed) == round && is_asleep(child.id()));
+        wake(round);
+    }
+    child.join().unwrap();
 }

@@ -14,8 +14,10 @@
 //! - **A wake that is lost** with who was to send or to pass it on is made good by the sleepers themselves: they watch the
 //!   lives of all who take part.
 
+pub(crate) mod condvar;
 pub(crate) mod event;
 pub(crate) mod mutex;
+pub(crate) mod once;
 mod places;
 #[cfg(not(loom))]
 pub(crate) mod primitive;

@@ -145,6 +145,22 @@ impl RawMutex {
         // Relaxed: nothing is read on the strength of it.
         Name::in_word(self.word.load(Ordering::Relaxed)).is_some()
     }
+
+    /// Who holds it. May be stale.
+    pub(super) fn owner(&self) -> Option<Name> {
+        // Acquire: as in `lock_slow`.
+        Name::in_word(self.word.load(Ordering::Acquire))
+    }
+
+    /// Whether who locks it now is told that somebody died with it, or that it is corrupt. May be stale.
+    pub(super) fn is_left(&self) -> bool {
+        // Acquire: as in `lock_slow`.
+        let now = self.word.load(Ordering::Acquire);
+        match Name::in_word(now) {
+            Some(owner) => judge(owner) != Verdict::Alive,
+            None => now & FLAGS & !WAITERS != 0,
+        }
+    }
 }
 
 fn found(word: u64) -> Found {

@@ -183,7 +183,7 @@ impl<const N: usize> Places<N> {
                     before();
                     waits = true;
                 }
-                waiting.turn(word, now, WATCHED, owner)?;
+                waiting.turn(word, now, WATCHED, Some(owner))?;
             }
         }
         Ok(())
@@ -276,7 +276,7 @@ impl Place<'_> {
             match kind {
                 Kind::Share => wake_all(self.gate),
                 Kind::Permit => wake_one(self.gate),
-            }
+            };
         }
     }
 }

@@ -134,7 +134,7 @@ impl<const READERS: usize> RawRwLock<READERS> {
                 if owner == me || (now & DRAINING != 0 && self.readers.has(me)) {
                     return Err(Refusal::Deadlock);
                 }
-                for_writer.turn(&self.writer.word, now, READERS_WAIT, owner)?;
+                for_writer.turn(&self.writer.word, now, READERS_WAIT, Some(owner))?;
                 continue;
             }
             let Some(place) = self.readers.take(first::<READERS>(me), me, &for_room) else {
@@ -203,7 +203,7 @@ impl<const READERS: usize> RawRwLock<READERS> {
                     if owner == me || self.readers.has(me) {
                         return Err(Refusal::Deadlock);
                     }
-                    waiting.turn(&self.writer.word, now, WRITERS_WAIT, owner)?;
+                    waiting.turn(&self.writer.word, now, WRITERS_WAIT, Some(owner))?;
                     continue;
                 }
             };

@@ -35,9 +35,9 @@ impl Waiting {
         again
     }
 
-    /// One turn of waiting until `word` is not `now` any more, which `owner` will change. In `word`, `flag` tells it that
-    /// somebody sleeps there.
-    pub(super) fn turn(&mut self, word: &AtomicU64, now: u64, flag: u64, owner: Name) -> Result<(), Refusal> {
+    /// One turn of waiting until `word` is not `now` any more, which `owner` will change, or anybody. In `word`, `flag`
+    /// tells them that somebody sleeps there.
+    pub(super) fn turn(&mut self, word: &AtomicU64, now: u64, flag: u64, owner: Option<Name>) -> Result<(), Refusal> {
         self.check()?;
         // Where others sleep already, spinning would be for the sake of overtaking them.
         if now & flag == 0 && self.may_look_again() {
@@ -47,7 +47,7 @@ impl Waiting {
         if now & flag == 0 && word.compare_exchange(now, now | flag, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return Ok(());
         }
-        self.sleep(word, now | flag, || [owner])
+        self.sleep(word, now | flag, || owner)
     }
 
     /// Sleeps until `word` is not `expected` any more, or somebody wakes it, or dies. The `owners` are watched first.
