@@ -5,6 +5,8 @@ mod storm;
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "sync/holder.rs"]
+mod holder;
 #[path = "sync/mutex.rs"]
 mod mutex;
 #[path = "sync/rwlock.rs"]
