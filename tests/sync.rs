@@ -9,6 +9,8 @@ mod support;
 
 #[path = "sync/event.rs"]
 mod event;
+#[path = "sync/holder.rs"]
+mod holder;
 #[path = "sync/mutex.rs"]
 mod mutex;
 #[path = "sync/once.rs"]

@@ -8,7 +8,8 @@ use tine::sync::{LockErrorOf, LockFailure, LockTimeoutErrorOf, RwLock, TryLockEr
 use tine::{JoinHandle, Shared};
 
 use crate::cases;
-use crate::seen::{LONG, SLICES, all_sleep, garbage, go_on, halt, is_asleep, kill, state, words_of};
+use crate::holder::{Holder, all_are_served, comes};
+use crate::seen::{LONG, SLICES, garbage, go_on, halt, kill, state, words_of};
 use crate::storm;
 use crate::support::{Case, in_child, until};
 
@@ -52,43 +53,19 @@ fn flag() -> Shared<AtomicU32> {
     Shared::new(AtomicU32::new(0)).unwrap()
 }
 
-/// A child that has a share until it is asked to stop.
-fn reader<const N: usize>(lock: &Shared<RwLock<[u64; 2], N>>) -> JoinHandle<[u64; 2]> {
-    let has = flag();
-    let child = tine::spawn(|| {
-        let share = lock.read().unwrap();
-        has.store(1, Ordering::Release);
-        tine::process::stop().wait();
-        *share
-    })
-    .unwrap();
-    until("the child reads", || has.load(Ordering::Acquire) == 1);
-    child
+/// A child that has a share.
+fn reader<const N: usize>(lock: &Shared<RwLock<[u64; 2], N>>) -> Holder<[u64; 2]> {
+    Holder::start(|| lock.read().unwrap(), |share| *share)
 }
 
-/// A child that has the lock for writing until it is asked to stop; it has changed one of two numbers, and then changes the other.
-fn writer<const N: usize>(lock: &Shared<RwLock<[u64; 2], N>>) -> JoinHandle<()> {
-    let has = flag();
-    let child = tine::spawn(|| {
+/// A child that has the lock for writing; it has changed one of two numbers, and changes the other when it leaves.
+fn writer<const N: usize>(lock: &Shared<RwLock<[u64; 2], N>>) -> Holder<()> {
+    let take = || {
         let mut pair = lock.write_or_repair(|pair| pair[1] = pair[0]).unwrap();
         pair[0] += 1;
-        has.store(1, Ordering::Release);
-        tine::process::stop().wait();
-        pair[1] += 1;
-    })
-    .unwrap();
-    until("the child writes", || has.load(Ordering::Acquire) == 1);
-    child
-}
-
-fn end<T: tine::wire::Wire>(child: JoinHandle<T>) -> T {
-    child.request_stop().unwrap();
-    child.join().unwrap()
-}
-
-/// Waits for a child, which comes if nobody is kept waiting.
-fn comes<T: tine::wire::Wire>(mut child: JoinHandle<T>) -> T {
-    child.join_timeout(LONG).unwrap().expect("somebody waits for ever")
+        pair
+    };
+    Holder::start(take, |mut pair| pair[1] += 1)
 }
 
 fn readers_read_at_once() {
@@ -166,7 +143,7 @@ fn readers_and_writers_wait_as_long_as_they_say() {
     assert!(matches!(lock.try_write(), Err(TryLockErrorOf::WouldBlock)));
     assert!(matches!(lock.write_timeout(Duration::ZERO), Err(LockTimeoutErrorOf::TimedOut)));
     assert!(matches!(lock.write_timeout(Duration::from_millis(30)), Err(LockTimeoutErrorOf::TimedOut)));
-    end(reads);
+    reads.end();
     drop(lock.try_write().unwrap());
     drop(lock.write_timeout(Duration::MAX).unwrap());
     let writes = writer(&lock);
@@ -175,85 +152,79 @@ fn readers_and_writers_wait_as_long_as_they_say() {
     assert!(matches!(lock.read_timeout(Duration::from_millis(30)), Err(LockTimeoutErrorOf::TimedOut)));
     assert!(matches!(lock.try_write(), Err(TryLockErrorOf::WouldBlock)));
     assert!(matches!(lock.write_timeout(Duration::from_millis(30)), Err(LockTimeoutErrorOf::TimedOut)));
-    end(writes);
+    writes.end();
     assert_eq!(*lock.try_read().unwrap(), [1, 1]);
 }
 
 fn a_writer_that_waits_comes_before_readers_that_come() {
     let lock = pair();
     let first = reader(&lock);
-    let writes = tine::spawn(|| *lock.write().unwrap() = [7, 7]).unwrap();
-    until("the writer sleeps", || is_asleep(writes.id()));
+    let writes = Holder::sleeping(|| *lock.write().unwrap() = [7, 7]);
     assert!(matches!(lock.try_read(), Err(TryLockErrorOf::WouldBlock)));
-    let second = tine::spawn(|| *lock.read().unwrap()).unwrap();
-    until("the second reader sleeps", || is_asleep(second.id()));
-    assert_eq!(end(first), [0, 0]);
-    assert_eq!(comes(second), [7, 7], "after the writer");
-    comes(writes);
+    let second = Holder::sleeping(|| *lock.read().unwrap());
+    first.leave();
+    second.is_served();
+    writes.is_served();
+    assert_eq!(first.end(), [0, 0]);
+    assert_eq!(second.end(), [7, 7], "after the writer");
+    writes.end();
 }
 
 fn a_writer_that_gave_up_lets_readers_in() {
     let lock = pair();
     let first = reader(&lock);
-    let writes = tine::spawn(|| match lock.write_timeout(Duration::from_millis(300)) {
+    let writes = Holder::sleeping(|| match lock.write_timeout(Duration::from_secs(1)) {
         Err(error) => matches!(error, LockTimeoutErrorOf::TimedOut),
         Ok(_) => false,
-    })
-    .unwrap();
-    until("the writer sleeps, or has given up", || is_asleep(writes.id()) || state(writes.id()) == Some('Z'));
-    assert_eq!(*lock.read().unwrap(), [0, 0], "at the latest when it has given up");
-    assert!(comes(writes));
-    end(first);
+    });
+    assert_eq!(*lock.read_timeout(LONG).unwrap(), [0, 0], "at the latest when it has given up");
+    assert!(writes.end());
+    first.end();
     drop(lock.try_write().unwrap());
 }
 
 fn one_reader_more_than_there_are_places_waits() {
     let lock: Shared<RwLock<_, 2>> = Shared::new(RwLock::with_readers([0; 2])).unwrap();
     for first_to_go in [0, 1] {
-        let mut readers = vec![reader(&lock), reader(&lock)];
+        let readers = [reader(&lock), reader(&lock)];
         assert!(matches!(lock.try_read(), Err(TryLockErrorOf::WouldBlock)));
         assert!(matches!(lock.read_timeout(Duration::from_millis(20)), Err(LockTimeoutErrorOf::TimedOut)));
-        let waiting: Vec<_> = (0..3).map(|_| tine::spawn(|| *lock.read().unwrap()).unwrap()).collect();
-        all_sleep(&waiting);
-        end(readers.remove(first_to_go));
-        for third in waiting {
-            assert_eq!(comes(third), [0, 0]);
-        }
-        assert!(readers.into_iter().all(|reader| end(reader) == [0, 0]));
+        let more: Vec<_> = (0..3).map(|_| Holder::sleeping(|| *lock.read().unwrap())).collect();
+        readers[first_to_go].leave();
+        assert_eq!(all_are_served(more), [[0, 0]; 3]);
+        assert_eq!(readers.map(Holder::end), [[0, 0]; 2]);
         drop(lock.try_write().unwrap());
     }
 }
 
 fn a_killed_reader_makes_room_for_a_reader() {
     let lock: Shared<RwLock<_, 1>> = Shared::new(RwLock::with_readers([0; 2])).unwrap();
-    for asleep in [true, false] {
+    for _ in 0..5 {
         let first = reader(&lock);
-        let second = tine::spawn(|| *lock.read().unwrap()).unwrap();
-        if asleep {
-            until("the second sleeps", || is_asleep(second.id()));
-        }
-        kill(first);
-        assert_eq!(comes(second), [0, 0]);
+        let second = Holder::sleeping(|| *lock.read().unwrap());
+        first.kill();
+        assert_eq!(second.end(), [0, 0]);
     }
+    reader(&lock).kill();
+    drop(lock.try_read().unwrap());
 }
 
 fn a_killed_reader_lets_the_writer_in() {
     let lock = pair();
     for _ in 0..5 {
         let readers = [reader(&lock), reader(&lock), reader(&lock)];
-        let writes = tine::spawn(|| lock.write().map(|_| ()).is_ok()).unwrap();
-        until("the writer sleeps", || is_asleep(writes.id()));
-        readers.into_iter().for_each(kill);
-        assert!(comes(writes), "nothing was half done");
+        let writes = Holder::sleeping(|| lock.write().is_ok());
+        readers.into_iter().for_each(Holder::kill);
+        assert!(writes.end(), "nothing was half done");
     }
-    kill(reader(&lock));
+    reader(&lock).kill();
     drop(lock.try_write().unwrap());
     assert_eq!(*lock.try_read().unwrap(), [0, 0]);
 }
 
 fn a_killed_writer_is_told_to_all_until_one_recovers() {
     let lock = pair();
-    kill(writer(&lock));
+    writer(&lock).kill();
     for _ in 0..2 {
         let Err(LockErrorOf::OwnerDied(one)) = lock.read() else { panic!("not told") };
         let Err(TryLockErrorOf::Lock(LockErrorOf::OwnerDied(two))) = lock.try_read() else { panic!("not told") };
@@ -268,7 +239,7 @@ fn a_killed_writer_is_told_to_all_until_one_recovers() {
     drop(left.recover());
     assert_eq!(*lock.read().unwrap(), [1, 1]);
     drop(lock.write().unwrap());
-    kill(writer(&lock));
+    writer(&lock).kill();
     assert_eq!(*lock.write_or_repair(|pair| pair[1] = pair[0]).unwrap(), [2, 2]);
 }
 
@@ -276,24 +247,17 @@ fn sleeping_readers_and_writers_are_told_of_a_writers_death() {
     let lock = pair();
     for _ in 0..5 {
         let dies = writer(&lock);
-        let writers: Vec<_> =
-            (0..2).map(|_| tine::spawn(|| lock.write_or_repair(|pair| pair[1] = pair[0]).is_ok()).unwrap()).collect();
-        let readers: Vec<_> = (0..2)
-            .map(|_| {
-                tine::spawn(|| match lock.read() {
-                    Ok(pair) => pair[0] == pair[1],
-                    Err(LockErrorOf::OwnerDied(left)) => left.get()[0] == left.get()[1] + 1,
-                    Err(error) => panic!("{error}"),
-                })
-                .unwrap()
+        let mut sleepers: Vec<_> =
+            (0..2).map(|_| Holder::sleeping(|| lock.write_or_repair(|pair| pair[1] = pair[0]).is_ok())).collect();
+        sleepers.extend((0..2).map(|_| {
+            Holder::sleeping(|| match lock.read() {
+                Ok(pair) => pair[0] == pair[1],
+                Err(LockErrorOf::OwnerDied(left)) => left.get()[0] == left.get()[1] + 1,
+                Err(error) => panic!("{error}"),
             })
-            .collect();
-        all_sleep(&writers);
-        all_sleep(&readers);
-        kill(dies);
-        for child in writers.into_iter().chain(readers) {
-            assert!(comes(child));
-        }
+        }));
+        dies.kill();
+        assert_eq!(all_are_served(sleepers), [true; 4]);
     }
 }
 
@@ -301,29 +265,20 @@ fn a_writer_killed_while_it_waits_leaves_no_mark() {
     let lock = pair();
     let reads = reader(&lock);
     for _ in 0..3 {
-        let writes = tine::spawn(|| drop(lock.write())).unwrap();
-        until("the writer sleeps", || is_asleep(writes.id()));
-        let second = tine::spawn(|| lock.read().is_ok_and(|pair| *pair == [0, 0])).unwrap();
-        until("the second reader sleeps", || is_asleep(second.id()));
-        kill(writes);
-        assert!(comes(second), "it waits for nobody any more, and nothing was written");
+        let writes = Holder::sleeping(|| drop(lock.write()));
+        let second = Holder::sleeping(|| lock.read().is_ok_and(|pair| *pair == [0, 0]));
+        writes.kill();
+        assert!(second.end(), "it waits for nobody any more, and nothing was written");
     }
     assert_eq!(*lock.try_read().unwrap(), [0, 0]);
-    end(reads);
+    reads.end();
     *lock.write().unwrap() = [1, 1];
     // But a mark that was there before stays.
-    kill(writer(&lock));
-    let left = tine::spawn(|| {
-        let Err(LockErrorOf::OwnerDied(left)) = lock.read() else { return false };
-        tine::process::stop().wait();
-        *left.get() == [2, 1]
-    })
-    .unwrap();
-    until("the reader has its share", || matches!(lock.try_write(), Err(TryLockErrorOf::WouldBlock)));
-    let writes = tine::spawn(|| drop(lock.write())).unwrap();
-    until("the writer sleeps", || is_asleep(writes.id()));
-    kill(writes);
-    assert!(end(left));
+    writer(&lock).kill();
+    let reads = Holder::start(|| lock.read().unwrap_err(), drop);
+    Holder::sleeping(|| drop(lock.write())).kill();
+    assert!(matches!(lock.read(), Err(LockErrorOf::OwnerDied(left)) if *left.get() == [2, 1]));
+    reads.end();
     assert!(matches!(lock.read(), Err(LockErrorOf::OwnerDied(_))));
     drop(lock.write_or_repair(|pair| *pair = [2, 2]).unwrap());
     assert_eq!(*lock.read().unwrap(), [2, 2]);
@@ -331,7 +286,7 @@ fn a_writer_killed_while_it_waits_leaves_no_mark() {
 
 fn a_repairing_writer_that_dies_leaves_the_mark() {
     let lock = pair();
-    kill(writer(&lock));
+    writer(&lock).kill();
     for dies_after_recover in [false, true] {
         let child = tine::spawn(|| -> u8 {
             let Err(LockErrorOf::OwnerDied(left)) = lock.write() else { return 0 };
@@ -349,22 +304,14 @@ fn a_repairing_writer_that_dies_leaves_the_mark() {
 
 fn a_repairing_writer_that_gives_up_leaves_the_mark() {
     let lock = pair();
-    kill(writer(&lock));
+    writer(&lock).kill();
     // It drops what it was told.
     assert!(matches!(lock.write().map(drop).unwrap_err().into_failure(), LockFailure::OwnerDied));
     // It does not get in: somebody reads what was left.
-    let has = flag();
-    let reads = tine::spawn(|| {
-        let Err(LockErrorOf::OwnerDied(_left)) = lock.read() else { return false };
-        has.store(1, Ordering::Release);
-        tine::process::stop().wait();
-        true
-    })
-    .unwrap();
-    until("the child reads", || has.load(Ordering::Acquire) == 1);
+    let reads = Holder::start(|| lock.read().unwrap_err(), drop);
     assert!(matches!(lock.write_timeout(Duration::from_millis(20)), Err(LockTimeoutErrorOf::TimedOut)));
     assert!(matches!(lock.try_write(), Err(TryLockErrorOf::WouldBlock)));
-    assert!(end(reads));
+    reads.end();
     assert!(matches!(lock.read(), Err(LockErrorOf::OwnerDied(_))));
     assert!(matches!(lock.write(), Err(LockErrorOf::OwnerDied(_))));
 }
@@ -372,16 +319,13 @@ fn a_repairing_writer_that_gives_up_leaves_the_mark() {
 fn killed_sleepers_keep_no_reader_or_writer_waiting() {
     let lock = pair();
     let holds = writer(&lock);
-    let mut writers: Vec<_> = (0..3).map(|_| tine::spawn(|| lock.write().is_ok()).unwrap()).collect();
-    let mut readers: Vec<_> = (0..3).map(|_| tine::spawn(|| lock.read().is_ok()).unwrap()).collect();
-    all_sleep(&writers);
-    all_sleep(&readers);
-    kill(writers.remove(0));
-    kill(readers.remove(1));
-    end(holds);
-    for child in writers.into_iter().chain(readers) {
-        assert!(comes(child));
-    }
+    let mut sleepers: Vec<_> = (0..3).map(|_| Holder::sleeping(|| lock.write().is_ok())).collect();
+    sleepers.extend((0..3).map(|_| Holder::sleeping(|| lock.read().is_ok())));
+    sleepers.remove(4).kill();
+    sleepers.remove(0).kill();
+    holds.leave();
+    assert_eq!(all_are_served(sleepers), [true; 4]);
+    holds.end();
     drop(lock.try_write().unwrap());
 }
 
@@ -390,64 +334,52 @@ fn writers_are_served_when_the_woken_one_is_killed() {
     let lock = pair();
     for _ in 0..20 {
         let holds = writer(&lock);
-        let mut sleepers: Vec<_> = (0..3)
-            .map(|_| {
-                let child = tine::spawn(|| lock.write_or_repair(|_| ()).is_ok()).unwrap();
-                until("it sleeps", || is_asleep(child.id()));
-                child
-            })
-            .collect();
+        let mut sleepers: Vec<_> = (0..3).map(|_| Holder::sleeping(|| lock.write_or_repair(|_| ()).is_ok())).collect();
         let first = sleepers.remove(0);
-        halt(&first);
-        end(holds);
-        kill(first);
-        for sleeper in sleepers {
-            assert!(comes(sleeper));
-        }
+        halt(&first.child);
+        holds.leave();
+        first.kill();
+        assert_eq!(all_are_served(sleepers), [true; 2]);
+        holds.end();
     }
 }
 
 fn readers_and_writers_are_served_when_a_dead_writers_heir_is_killed() {
     // As above, but the wake is the kernel's, for a death; and readers wait, too.
     let lock = pair();
-    for reads in [true, false, true, false, true, false] {
+    for reads_first in [true, false].repeat(5) {
         let holds = writer(&lock);
         let mut sleepers: Vec<_> = (0..4)
             .map(|i| {
-                let reads = reads ^ (i % 2 == 0);
-                let child = tine::spawn(|| match reads {
+                let reads = reads_first ^ (i % 2 == 1);
+                Holder::sleeping(|| match reads {
                     true => matches!(lock.read(), Ok(_) | Err(LockErrorOf::OwnerDied(_))),
                     false => lock.write_or_repair(|pair| pair[1] = pair[0]).is_ok(),
                 })
-                .unwrap();
-                until("it sleeps", || is_asleep(child.id()));
-                child
             })
             .collect();
         let first = sleepers.remove(0);
-        halt(&first);
-        kill(holds);
-        kill(first);
-        for sleeper in sleepers {
-            assert!(comes(sleeper));
-        }
+        halt(&first.child);
+        holds.kill();
+        first.kill();
+        assert_eq!(all_are_served(sleepers), [true; 3]);
     }
 }
 
 fn a_stopped_reader_or_writer_is_not_robbed() {
     let lock = pair();
     let reads = reader(&lock);
-    halt(&reads);
+    halt(&reads.child);
     assert!(matches!(lock.write_timeout(SLICES), Err(LockTimeoutErrorOf::TimedOut)));
     drop(lock.try_read().unwrap());
-    go_on(&reads);
-    assert_eq!(end(reads), [0, 0]);
+    go_on(&reads.child);
+    assert_eq!(reads.end(), [0, 0]);
     let writes = writer(&lock);
-    halt(&writes);
+    halt(&writes.child);
     assert!(matches!(lock.write_timeout(SLICES), Err(LockTimeoutErrorOf::TimedOut)));
     assert!(matches!(lock.read_timeout(SLICES), Err(LockTimeoutErrorOf::TimedOut)));
-    go_on(&writes);
-    end(writes);
+    go_on(&writes.child);
+    writes.end();
     assert_eq!(*lock.read().unwrap(), [1, 1]);
 }
 
@@ -501,13 +433,14 @@ fn a_thread_that_ends_reading_or_writing_has_died() {
 
 fn a_zombie_neither_reads_nor_writes() {
     let lock = pair();
-    let reads = reader(&lock);
-    reads.signal(Signal::KILL).unwrap();
-    until("it has ended", || state(reads.id()) == Some('Z'));
+    let zombie = |child: JoinHandle<()>| {
+        child.signal(Signal::KILL).unwrap();
+        until("it has ended", || state(child.id()) == Some('Z'));
+        child
+    };
+    let reads = zombie(Holder::start(|| lock.read().unwrap(), drop).child);
     drop(lock.try_write().unwrap());
-    let writes = writer(&lock);
-    writes.signal(Signal::KILL).unwrap();
-    until("it has ended", || state(writes.id()) == Some('Z'));
+    let writes = zombie(writer(&lock).child);
     assert!(matches!(lock.try_read(), Err(TryLockErrorOf::Lock(LockErrorOf::OwnerDied(_)))));
     let _ = (reads.join(), writes.join());
 }
@@ -520,7 +453,7 @@ fn a_fork_while_reading_or_writing_is_refused() {
     let guard = lock.write().unwrap();
     assert!(matches!(tine::spawn(|| ()), Err(SpawnError::LoanHeld)));
     drop(guard);
-    kill(writer(&lock));
+    writer(&lock).kill();
     let left = lock.read().map(drop).unwrap_err();
     assert!(matches!(tine::spawn(|| ()), Err(SpawnError::LoanHeld)));
     drop(left);
@@ -570,28 +503,23 @@ fn a_reader_or_writer_that_would_wait_for_itself_is_told() {
     let share = lock.read().unwrap();
     assert!(matches!(lock.write(), Err(LockErrorOf::Deadlock)));
     drop(share);
-    assert_eq!(end(other), [3, 3]);
+    assert_eq!(other.end(), [3, 3]);
 }
 
 fn a_second_share_is_refused_where_a_writer_waits_for_the_first() {
     let lock = pair();
-    let has = flag();
-    let reads = tine::spawn(|| {
-        let share = lock.read().unwrap();
-        has.store(1, Ordering::Release);
-        tine::process::stop().wait();
+    let leave = |share| {
         let second = lock.read().map(drop);
         let writes = lock.write().map(drop);
         drop(share);
-        drop(lock.read().unwrap());
         matches!(second, Err(LockErrorOf::Deadlock)) && matches!(writes, Err(LockErrorOf::Deadlock))
-    })
-    .unwrap();
-    until("it reads", || has.load(Ordering::Acquire) == 1);
-    let writes = tine::spawn(|| *lock.write().unwrap() = [1, 1]).unwrap();
-    until("the writer sleeps", || is_asleep(writes.id()));
-    assert!(end(reads));
-    comes(writes);
+    };
+    let reads = Holder::start(|| lock.read().unwrap(), leave);
+    let writes = Holder::sleeping(|| *lock.write().unwrap() = [1, 1]);
+    reads.leave();
+    writes.is_served();
+    assert!(reads.end());
+    writes.end();
 }
 
 fn all_places_taken_by_one_thread_are_told() {

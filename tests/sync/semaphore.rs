@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use tine::Shared;
 use tine::process::Signal;
 use tine::sync::{Semaphore, SemaphoreError};
-use tine::{JoinHandle, Shared};
 
 use crate::cases;
-use crate::seen::{LONG, SLICES, all_sleep, garbage, go_on, halt, is_asleep, kill, state, words_of};
+use crate::holder::{Holder, all_are_served, comes};
+use crate::seen::{LONG, SLICES, garbage, go_on, halt, kill, state, words_of};
 use crate::storm;
 use crate::support::{Case, in_child, until};
 
@@ -40,34 +41,14 @@ fn semaphore(permits: usize) -> Shared<Semaphore> {
     Shared::new(Semaphore::new(permits)).unwrap()
 }
 
-/// A child that has a permit until it is asked to stop.
-fn holder<const N: usize>(semaphore: &Shared<Semaphore<N>>) -> JoinHandle<()> {
-    let has = Shared::new(AtomicU32::new(0)).unwrap();
-    let child = tine::spawn(|| {
-        let _permit = semaphore.acquire().unwrap();
-        has.store(1, Ordering::Release);
-        tine::process::stop().wait();
-    })
-    .unwrap();
-    until("the child has a permit", || has.load(Ordering::Acquire) == 1);
-    child
+/// A child that has a permit.
+fn holder<const N: usize>(semaphore: &Shared<Semaphore<N>>) -> Holder<()> {
+    Holder::start(|| semaphore.acquire().unwrap(), drop)
 }
 
-/// A child that waits for a permit, and sleeps.
-fn sleeper<const N: usize>(semaphore: &Shared<Semaphore<N>>) -> JoinHandle<()> {
-    let child = tine::spawn(|| drop(semaphore.acquire().unwrap())).unwrap();
-    until("it sleeps", || is_asleep(child.id()));
-    child
-}
-
-fn end<T: tine::wire::Wire>(child: JoinHandle<T>) -> T {
-    child.request_stop().unwrap();
-    child.join().unwrap()
-}
-
-/// Waits for a child, which comes if nobody is kept waiting.
-fn comes<T: tine::wire::Wire>(mut child: JoinHandle<T>) -> T {
-    child.join_timeout(LONG).unwrap().expect("somebody waits for ever")
+/// Children that sleep until they get a permit, which they give back.
+fn sleepers<const N: usize>(n: usize, semaphore: &Shared<Semaphore<N>>) -> Vec<Holder<()>> {
+    (0..n).map(|_| Holder::sleeping(|| drop(semaphore.acquire().unwrap()))).collect()
 }
 
 fn permits_are_counted() {
@@ -175,7 +156,7 @@ fn a_bounded_one_refuses_one_permit_too_many() {
     assert!(matches!(semaphore.add(), Err(SemaphoreError::Full)));
     assert_eq!(semaphore.available(), 2);
     // One whose holder has died is not gone.
-    kill(holder(&semaphore));
+    holder(&semaphore).kill();
     assert!(matches!(semaphore.add(), Err(SemaphoreError::Full)));
 }
 
@@ -208,43 +189,42 @@ fn each_permit_wakes_one_sleeper() {
         let had = Shared::new(AtomicU32::new(0)).unwrap();
         let sleepers: Vec<_> = (0..SLEEPERS)
             .map(|_| {
-                tine::spawn(|| {
+                Holder::sleeping(|| {
                     semaphore.acquire().unwrap().forget();
                     had.fetch_add(1, Ordering::AcqRel);
                 })
-                .unwrap()
             })
             .collect();
-        all_sleep(&sleepers);
         for n in 1..=SLEEPERS as u32 {
             semaphore.add().unwrap();
             until("one more has its permit", || had.load(Ordering::Acquire) == n);
         }
-        sleepers.into_iter().for_each(comes);
+        all_are_served(sleepers);
     }
 }
 
 fn the_permits_of_the_dead_come_back() {
     let semaphore = semaphore(3);
     for _ in 0..5 {
-        let holders: Vec<_> = (0..3).map(|_| holder(&semaphore)).collect();
-        let sleepers: Vec<_> = (0..3).map(|_| sleeper(&semaphore)).collect();
-        holders.into_iter().for_each(kill);
-        sleepers.into_iter().for_each(comes);
+        let holders = [(); 3].map(|()| holder(&semaphore));
+        let sleepers = sleepers(3, &semaphore);
+        holders.into_iter().for_each(Holder::kill);
+        all_are_served(sleepers);
         assert_eq!(semaphore.available(), 3);
     }
     // One of them is enough for all.
-    let mut holders: Vec<_> = (0..3).map(|_| holder(&semaphore)).collect();
-    let sleepers: Vec<_> = (0..3).map(|_| sleeper(&semaphore)).collect();
-    kill(holders.remove(1));
-    sleepers.into_iter().for_each(comes);
-    holders.into_iter().for_each(end);
+    let [first, second, third] = [(); 3].map(|()| holder(&semaphore));
+    let sleepers = sleepers(3, &semaphore);
+    second.kill();
+    all_are_served(sleepers);
+    first.end();
+    third.end();
 }
 
 fn a_permit_of_the_dead_is_had_without_waiting() {
     let semaphore = semaphore(1);
     for _ in 0..5 {
-        kill(holder(&semaphore));
+        holder(&semaphore).kill();
         assert_eq!(semaphore.available(), 1);
         assert!(semaphore.try_acquire().unwrap().is_some());
     }
@@ -253,11 +233,12 @@ fn a_permit_of_the_dead_is_had_without_waiting() {
 fn a_killed_sleeper_keeps_no_permit() {
     let semaphore = semaphore(1);
     let holds = holder(&semaphore);
-    let mut sleepers: Vec<_> = (0..3).map(|_| sleeper(&semaphore)).collect();
-    kill(sleepers.remove(0));
-    end(holds);
-    sleepers.into_iter().for_each(comes);
+    let mut sleepers = sleepers(3, &semaphore);
+    sleepers.remove(0).kill();
+    holds.leave();
+    all_are_served(sleepers);
     assert_eq!(semaphore.available(), 1);
+    holds.end();
 }
 
 fn permits_reach_the_others_when_the_woken_one_is_killed() {
@@ -265,27 +246,30 @@ fn permits_reach_the_others_when_the_woken_one_is_killed() {
     let semaphore = semaphore(1);
     for holder_dies in [false, true].repeat(10) {
         let holds = holder(&semaphore);
-        let mut sleepers: Vec<_> = (0..3).map(|_| sleeper(&semaphore)).collect();
+        let mut sleepers = sleepers(3, &semaphore);
         let first = sleepers.remove(0);
-        halt(&first);
+        halt(&first.child);
         if holder_dies {
-            kill(holds);
+            holds.kill();
+            first.kill();
+            all_are_served(sleepers);
         } else {
-            end(holds);
+            holds.leave();
+            first.kill();
+            all_are_served(sleepers);
+            holds.end();
         }
-        kill(first);
-        sleepers.into_iter().for_each(comes);
     }
 }
 
 fn a_stopped_holder_keeps_its_permit() {
     let semaphore = semaphore(1);
     let holds = holder(&semaphore);
-    halt(&holds);
+    halt(&holds.child);
     assert!(semaphore.acquire_timeout(SLICES).unwrap().is_none());
     assert_eq!(semaphore.available(), 0);
-    go_on(&holds);
-    end(holds);
+    go_on(&holds.child);
+    holds.end();
     assert!(semaphore.try_acquire().unwrap().is_some());
 }
 
@@ -321,7 +305,7 @@ fn a_permit_of_a_thread_that_ends_comes_back() {
 
 fn a_permit_of_a_zombie_comes_back() {
     let semaphore = semaphore(1);
-    let holds = holder(&semaphore);
+    let holds = holder(&semaphore).child;
     holds.signal(Signal::KILL).unwrap();
     until("it has ended", || state(holds.id()) == Some('Z'));
     assert!(semaphore.try_acquire().unwrap().is_some());
@@ -406,9 +390,12 @@ fn overwritten_words_of_a_semaphore_are_told() {
         assert!(matches!(semaphore.acquire(), Err(SemaphoreError::Corrupt)), "{word:#x}");
     }
     words.set(2, 0).unwrap();
-    words.set(0, 31).unwrap();
-    assert!(semaphore.acquire().is_ok(), "where it was begun with is needed to say no only");
-    assert!(matches!(semaphore.add(), Err(SemaphoreError::Corrupt)));
+    for begun in [0, 31, u64::MAX / 2] {
+        words.set(0, begun).unwrap();
+        let answers = [semaphore.acquire().map(drop), semaphore.add()];
+        let told = answers.iter().all(|answer| matches!(answer, Ok(()) | Err(SemaphoreError::Corrupt)));
+        assert!(told && answers[1].is_err() == (begun > 30), "{begun}: {answers:?}");
+    }
 }
 
 fn a_semaphore_in_private_memory_works() {
