@@ -170,7 +170,17 @@ impl<const N: usize> Places<N> {
     /// Waits until each place, one after the other, has been seen free, where nobody who takes one keeps it any more.
     ///
     /// `before` is called when somebody is to be waited for.
-    pub(super) fn drain(&self, me: Name, patience: Patience, mut before: impl FnMut()) -> Result<(), Refusal> {
+    #[inline]
+    pub(super) fn drain(&self, me: Name, patience: Patience, before: impl FnMut()) -> Result<(), Refusal> {
+        // SeqCst: as in `look`. Mostly there is nobody.
+        match self.row.iter().all(|word| word.load(Ordering::SeqCst) == 0) {
+            true => Ok(()),
+            false => self.drain_slow(me, patience, before),
+        }
+    }
+
+    #[cold]
+    fn drain_slow(&self, me: Name, patience: Patience, mut before: impl FnMut()) -> Result<(), Refusal> {
         let mut waiting = Waiting::new(patience);
         let mut waits = false;
         for word in &self.row {
