@@ -106,11 +106,6 @@ impl<T: Plain> Mutex<T> {
     /// [`LockError`]: the last holder died; this thread holds the lock already; the lock's memory was overwritten.
     #[inline]
     pub fn lock(&self) -> Result<MutexGuard<'_, T>, LockError<'_, T>> {
-        if let Some(me) = roster::seated()
-            && self.raw.lock_fast(me)
-        {
-            return Ok(self.guard(me, false));
-        }
         self.lock_with(Patience::Endless)
     }
 
@@ -273,13 +268,25 @@ impl<T: Plain> DerefMut for MutexGuard<'_, T> {
     }
 }
 
+impl<T: Plain> MutexGuard<'_, T> {
+    /// Gives up what was left undone, or was not this thread's to hold.
+    #[cold]
+    fn give_up(&self, mine: bool) {
+        if mine {
+            self.mutex.raw.unlock(self.undone || (!self.panicking && std::thread::panicking()));
+        }
+    }
+}
+
 impl<T: Plain> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         // In the child of a fork that was not ours this is a copy of the parent's guard, and the lock is the parent's.
-        if roster::seated() == Some(self.me) {
-            self.mutex.raw.unlock(self.undone || (!self.panicking && std::thread::panicking()));
+        let mine = roster::seated() == Some(self.me);
+        if !mine || self.undone || std::thread::panicking() {
+            return self.give_up(mine);
         }
+        self.mutex.raw.unlock(false);
     }
 }
 

@@ -37,6 +37,15 @@ pub(crate) fn current() -> u64 {
     }
 }
 
+/// Whether the calling process is of this generation. For the paths where a call counts: no branch of it makes one.
+#[inline]
+pub(crate) fn is(generation: u64) -> bool {
+    // Acquire: as in `current`.
+    let page = PAGE.load(Ordering::Acquire);
+    // SAFETY: as in `current`. Relaxed: as there. A child that has not looked yet finds 0, which is nobody's number.
+    !page.is_null() && unsafe { (*page).load(Ordering::Relaxed) } == generation
+}
+
 /// In a child that this library forked, first thing: takes the child's number.
 ///
 /// As [`current`], but writes to the wiped page without reading it first, which would be one more page fault.

@@ -159,7 +159,7 @@ pub(crate) fn me() -> io::Result<Name> {
 #[inline]
 pub(crate) fn seated() -> Option<Name> {
     let seat = SEAT.get();
-    if seat.generation == generation::current() { Name::in_word(seat.name) } else { None }
+    if generation::is(seat.generation) { Name::in_word(seat.name) } else { None }
 }
 
 #[cold]
