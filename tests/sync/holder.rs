@@ -83,6 +83,40 @@ fn wait_for(step: &AtomicU32, wanted: u32) {
     }
 }
 
+/// From here on this process and its children take turns on one CPU, and nobody is pushed off it by who was just woken. So
+/// who wakes another and kills it in the next moment kills it with the wake in its hand.
+pub fn share_one_cpu() {
+    // SAFETY: a zeroed set is an empty one, and zeroed parameters are those of a policy without priorities; both live until
+    // the calls return, and are of the calling thread only.
+    unsafe {
+        let mut cpus: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(usize::try_from(libc::sched_getcpu()).unwrap(), &mut cpus);
+        assert_eq!(libc::sched_setaffinity(0, size_of_val(&cpus), &cpus), 0);
+        assert_eq!(libc::sched_setscheduler(0, libc::SCHED_BATCH, &std::mem::zeroed()), 0);
+    }
+}
+
+/// Whom to kill in the next moment.
+pub struct Victim(Shared<AtomicU32>);
+
+impl Victim {
+    pub fn unknown() -> Victim {
+        Victim(Shared::new(AtomicU32::new(0)).unwrap())
+    }
+
+    pub fn is<T>(&self, holder: &Holder<T>) {
+        self.0.store(holder.child.id(), Ordering::Release);
+    }
+
+    /// In another child. The victim is its parent's child, which has not waited for it.
+    pub fn kill(&self) {
+        let pid = self.0.load(Ordering::Acquire).cast_signed();
+        assert!(pid > 0, "it is known");
+        // SAFETY: sends a signal.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+    }
+}
+
 /// All of them get what they sleep for, while all of them live; then they end.
 pub fn all_are_served<T: Wire>(sleepers: Vec<Holder<T>>) -> Vec<T> {
     sleepers.iter().for_each(Holder::is_served);

@@ -8,7 +8,7 @@ use tine::sync::{LockErrorOf, LockFailure, LockTimeoutErrorOf, RwLock, TryLockEr
 use tine::{JoinHandle, Shared};
 
 use crate::cases;
-use crate::holder::{Holder, all_are_served, comes};
+use crate::holder::{Holder, Victim, all_are_served, comes, share_one_cpu};
 use crate::seen::{LONG, SLICES, garbage, go_on, halt, kill, state, words_of};
 use crate::storm;
 use crate::support::{Case, in_child, until};
@@ -330,24 +330,31 @@ fn killed_sleepers_keep_no_reader_or_writer_waiting() {
 }
 
 fn writers_are_served_when_the_woken_one_is_killed() {
-    // Who unlocks wakes one of several writers. Stopped before, that one cannot pass it on; then it is killed.
+    // Who unlocks wakes one of several writers. That one dies before it does anything.
+    share_one_cpu();
     let lock = pair();
     for _ in 0..20 {
-        let holds = writer(&lock);
+        let victim = Victim::unknown();
+        let leave = |guard| {
+            drop(guard);
+            victim.kill();
+        };
+        let holds = Holder::start(|| lock.write_or_repair(|_| ()).unwrap(), leave);
         let mut sleepers: Vec<_> = (0..3).map(|_| Holder::sleeping(|| lock.write_or_repair(|_| ()).is_ok())).collect();
         let first = sleepers.remove(0);
-        halt(&first.child);
+        victim.is(&first);
         holds.leave();
-        first.kill();
         assert_eq!(all_are_served(sleepers), [true; 2]);
+        first.kill();
         holds.end();
     }
 }
 
 fn readers_and_writers_are_served_when_a_dead_writers_heir_is_killed() {
     // As above, but the wake is the kernel's, for a death; and readers wait, too.
+    share_one_cpu();
     let lock = pair();
-    for reads_first in [true, false].repeat(5) {
+    for reads_first in [true, false].repeat(10) {
         let holds = writer(&lock);
         let mut sleepers: Vec<_> = (0..4)
             .map(|i| {
@@ -359,10 +366,11 @@ fn readers_and_writers_are_served_when_a_dead_writers_heir_is_killed() {
             })
             .collect();
         let first = sleepers.remove(0);
-        halt(&first.child);
-        holds.kill();
-        first.kill();
+        holds.child.kill().unwrap();
+        first.child.kill().unwrap();
         assert_eq!(all_are_served(sleepers), [true; 3]);
+        first.kill();
+        holds.kill();
     }
 }
 

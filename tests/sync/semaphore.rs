@@ -8,7 +8,7 @@ use tine::process::Signal;
 use tine::sync::{Semaphore, SemaphoreError};
 
 use crate::cases;
-use crate::holder::{Holder, all_are_served, comes};
+use crate::holder::{Holder, Victim, all_are_served, comes, share_one_cpu};
 use crate::seen::{LONG, SLICES, garbage, go_on, halt, kill, state, words_of};
 use crate::storm;
 use crate::support::{Case, in_child, until};
@@ -26,6 +26,7 @@ pub const CASES: &[Case] = cases![
     a_permit_of_the_dead_is_had_without_waiting,
     a_killed_sleeper_keeps_no_permit,
     permits_reach_the_others_when_the_woken_one_is_killed,
+    permits_reach_the_others_when_a_dead_holders_heir_is_killed,
     a_stopped_holder_keeps_its_permit,
     a_permit_of_who_execs_comes_back,
     a_permit_of_a_thread_that_ends_comes_back,
@@ -242,23 +243,39 @@ fn a_killed_sleeper_keeps_no_permit() {
 }
 
 fn permits_reach_the_others_when_the_woken_one_is_killed() {
-    // Who gives a permit back wakes one of several. Stopped before, that one cannot pass it on; then it is killed.
+    // Who gives a permit back wakes one of several. That one dies before it does anything.
+    share_one_cpu();
     let semaphore = semaphore(1);
-    for holder_dies in [false, true].repeat(10) {
+    for _ in 0..20 {
+        let victim = Victim::unknown();
+        let leave = |permit| {
+            drop(permit);
+            victim.kill();
+        };
+        let holds = Holder::start(|| semaphore.acquire().unwrap(), leave);
+        let mut sleepers = sleepers(3, &semaphore);
+        let first = sleepers.remove(0);
+        victim.is(&first);
+        holds.leave();
+        all_are_served(sleepers);
+        first.kill();
+        holds.end();
+    }
+}
+
+fn permits_reach_the_others_when_a_dead_holders_heir_is_killed() {
+    // As above, but the wake is the kernel's, for a death.
+    share_one_cpu();
+    let semaphore = semaphore(1);
+    for _ in 0..20 {
         let holds = holder(&semaphore);
         let mut sleepers = sleepers(3, &semaphore);
         let first = sleepers.remove(0);
-        halt(&first.child);
-        if holder_dies {
-            holds.kill();
-            first.kill();
-            all_are_served(sleepers);
-        } else {
-            holds.leave();
-            first.kill();
-            all_are_served(sleepers);
-            holds.end();
-        }
+        holds.child.kill().unwrap();
+        first.child.kill().unwrap();
+        all_are_served(sleepers);
+        first.kill();
+        holds.kill();
     }
 }
 
