@@ -7,6 +7,8 @@ mod storm;
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "sync/condvar.rs"]
+mod condvar;
 #[path = "sync/event.rs"]
 mod event;
 #[path = "sync/mutex.rs"]
@@ -18,6 +20,7 @@ mod seen;
 
 fn main() {
     let mut cases = Vec::new();
+    cases.extend_from_slice(condvar::CASES);
     cases.extend_from_slice(event::CASES);
     cases.extend_from_slice(mutex::CASES);
     cases.extend_from_slice(once::CASES);
