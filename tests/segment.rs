@@ -61,6 +61,7 @@ fn main() {
         a_kill_at_every_system_call_of_opening_changes_nothing,
         a_kill_at_every_system_call_of_removing,
         of_two_who_take_over_one_succeeds,
+        of_two_stopped_anywhere_one_succeeds,
         who_creates_by_name_loses_whole_or_not_at_all,
         a_drop_never_takes_a_successors_name,
         of_many_who_take_over_one_succeeds,

@@ -139,16 +139,19 @@ fn create_by_name(name: &Name, len: usize) -> Result<Created, SegmentError> {
     let inode = Inode::of(&rustix::fs::fstat(&first)?);
     let made = || {
         match rustix::fs::flock(&first, FlockOperation::NonBlockingLockExclusive) {
-            // Somebody is taking it over, or has, and may have his own there by now.
+            // Somebody is taking it over.
             Err(Errno::WOULDBLOCK) => return Err(exists()),
-            Err(errno) => return Err(errno.into()),
-            Ok(()) if !leads_to(name, inode)? => return Err(exists()),
-            Ok(()) => {}
+            other => other?,
         }
         // A copy, above the standard streams' numbers: `first` keeps the lock until a failure is cleared away.
         let lock = first.try_clone()?;
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = above_standard(rustix::fs::open(name.path(), flags, Mode::empty())?)?;
+        let file = match rustix::fs::open(name.path(), flags, Mode::empty()) {
+            Ok(fd) => above_standard(fd)?,
+            // Somebody has, before it was locked; here too, if what was opened is another.
+            Err(Errno::NOENT) => return Err(exists()),
+            Err(errno) => return Err(errno.into()),
+        };
         if Inode::of(&rustix::fs::fstat(&file)?) != inode {
             return Err(exists());
         }

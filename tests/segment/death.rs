@@ -210,12 +210,53 @@ pub fn of_two_who_take_over_one_succeeds() {
             *results.entry(slow_told).or_insert(0) += 1;
             drop(fast);
             assert_eq!(exists("two"), slow_told == b'o');
-            slow.finish();
+            slow.kill();
             the_next_one_succeeds("two");
             going
         });
         println!("{results:?}");
         assert!(results.len() == 2 && results.values().all(|&n| n > 2), "{results:?}");
+    }
+}
+
+/// Both are stopped, each after each of its system calls; then the first goes on to its end, and then the second.
+pub fn of_two_stopped_anywhere_one_succeeds() {
+    let recover = || told(Segment::create_or_recover(&name("both"), LEN));
+    let create_by_name = || {
+        no_files_without_names();
+        told(Segment::create(&name("both"), LEN))
+    };
+    let dead = || leave_dead("both", LEN);
+    let nothing = || ();
+    type Side<'a> = &'a dyn Fn() -> u8;
+    let pairs: [(&dyn Fn(), Side<'_>, Side<'_>); 2] =
+        [(&dead, &recover, &recover), (&nothing, &create_by_name, &recover)];
+    for (prepare, one, other) in pairs {
+        let mut results = std::collections::BTreeMap::new();
+        at_each_step(|n| {
+            for m in 0.. {
+                prepare();
+                let (mut first, mut second) = (stepped(one), stepped(other));
+                // Two stops to a call: before it, which is as after the one before, and after it.
+                let first_going = first.steps(2 * n);
+                let second_going = second.steps(2 * m);
+                let result = [first.run(), second.run()];
+                assert_eq!(result.iter().filter(|&&told| told == b'o').count(), 1, "{n}, {m}: {result:?}");
+                assert!(result.iter().all(|told| b"oue".contains(told)), "{n}, {m}: {result:?}");
+                *results.entry(result).or_insert(0) += 1;
+                // The name leads to the memory of who succeeded, and who failed has not cleared it away.
+                let first_byte = Segment::open_view::<u8>(&name("both")).unwrap().get(0);
+                assert_eq!(first_byte, Some(b'!'), "{n}, {m}: {result:?}");
+                first.kill();
+                second.kill();
+                the_next_one_succeeds("both");
+                if !second_going {
+                    return first_going;
+                }
+            }
+            false
+        });
+        println!("{results:?}");
     }
 }
 
@@ -238,7 +279,7 @@ pub fn who_creates_by_name_loses_whole_or_not_at_all() {
         assert_eq!(first == b'!', slow_told == b'o');
         *results.entry(slow_told).or_insert(0) += 1;
         drop(fast);
-        slow.finish();
+        slow.kill();
         the_next_one_succeeds("race");
         going
     });
@@ -270,7 +311,7 @@ pub fn a_drop_never_takes_a_successors_name() {
             Err(error) => panic!("{error:?}"),
         }
         assert!(!exists("late"));
-        owner.finish();
+        owner.kill();
         going
     });
     assert!(successors > 1);
@@ -401,7 +442,7 @@ pub fn a_foreign_fork_holds_the_creators_lock() {
     let mut creator = stepped(|| told(Segment::create(&name("fork"), LEN)));
     assert_eq!(creator.run(), b'o');
     assert!(matches!(Segment::create_or_recover(&name("fork"), 1), Err(SegmentError::InUse { .. })));
-    creator.finish();
+    creator.kill();
     let (mut wait, end) = std::io::pipe().unwrap();
     let (mut ended, hold) = std::io::pipe().unwrap();
     let status = in_child(|| {

@@ -2,15 +2,13 @@
 //!
 //! What is in `/dev/shm`, and who holds which lock, changes by system calls only. So a kill at each stop is a kill at
 //! each instruction, as far as others can tell.
-use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::io::{PipeReader, Read, Write};
 
 /// A child that runs some code under this eye.
 pub struct Stepped {
     pid: libc::pid_t,
     /// What the code said at its end.
     said: PipeReader,
-    /// Closed when the child may end.
-    end: Option<PipeWriter>,
     state: State,
 }
 
@@ -22,15 +20,14 @@ enum State {
 }
 
 impl Stepped {
-    /// Forks a child that will run `f`, and say what it returned. It then lives on, with all that it has, until
-    /// [`finish`](Self::finish). None where tracing is forbidden.
+    /// Forks a child that will run `f`, and say what it returned. It then lives on, with all that it has, until it is
+    /// killed. None where tracing is forbidden.
     pub fn start(f: impl FnOnce() -> u8) -> Option<Stepped> {
         let (said, mut say) = std::io::pipe().unwrap();
-        let (mut wait, end) = std::io::pipe().unwrap();
         // SAFETY: a case is single-threaded, so the child may use everything that the parent could.
         let pid = unsafe { libc::fork() };
         if pid == 0 {
-            drop((said, end));
+            drop(said);
             // SAFETY: integers only; the stop is what the parent waits for.
             unsafe {
                 if libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) != 0 {
@@ -40,12 +37,13 @@ impl Stepped {
             }
             let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).unwrap_or(b'!');
             let _ = say.write_all(&[code]);
-            let _ = wait.read(&mut [0]);
-            // SAFETY: ends the child without running a destructor: it dies with what it has.
-            unsafe { libc::_exit(0) }
+            loop {
+                // SAFETY: only waits for a signal.
+                unsafe { libc::pause() };
+            }
         }
         assert!(pid > 0, "fork: {}", std::io::Error::last_os_error());
-        let mut stepped = Stepped { pid, said, end: Some(end), state: State::Free };
+        let mut stepped = Stepped { pid, said, state: State::Free };
         if !stepped.wait_for_stop() {
             return None;
         }
@@ -81,31 +79,21 @@ impl Stepped {
         rustix::event::poll(&mut fds, Some(&rustix::event::Timespec::default())) == Ok(1)
     }
 
-    /// Kills it where it stands.
+    /// Kills it where it is.
     pub fn kill(self) {
-        // Dropped.
+        // By its drop.
     }
 
     /// Lets it run on, to the end of its code, and tells what that said. It lives on.
     pub fn run(&mut self) -> u8 {
-        self.free();
-        let mut code = [0];
-        self.said.read_exact(&mut code).expect("it says something before it ends");
-        code[0]
-    }
-
-    fn free(&mut self) {
         if self.state == State::Stopped {
             // SAFETY: integers only, about our own stopped child.
             assert_eq!(unsafe { libc::ptrace(libc::PTRACE_DETACH, self.pid, 0, 0) }, 0);
             self.state = State::Free;
         }
-    }
-
-    /// Lets it come to its end, which runs no destructor.
-    pub fn finish(mut self) {
-        self.free();
-        self.end = None;
+        let mut code = [0];
+        self.said.read_exact(&mut code).expect("it says something before it ends");
+        code[0]
     }
 }
 
@@ -116,9 +104,7 @@ impl Drop for Stepped {
         }
         // SAFETY: integers only, about our own child, which was not reaped.
         unsafe {
-            if self.end.is_some() {
-                libc::kill(self.pid, libc::SIGKILL);
-            }
+            libc::kill(self.pid, libc::SIGKILL);
             loop {
                 let mut status = 0;
                 if libc::waitpid(self.pid, &mut status, 0) != self.pid || !libc::WIFSTOPPED(status) {
