@@ -10,6 +10,9 @@ pub(crate) const WAITERS: u64 = 1;
 /// Somebody died while holding it, or left its work undone, and nobody has repaired that.
 pub(crate) const DIRTY: u64 = 2;
 
+/// Of a seeded bug: held, and whoever holds it has yet to say who it is.
+const UNSAID: u64 = 4;
+
 /// What the lock was found as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -53,6 +56,10 @@ impl RawMutex {
     /// As [`RawMutex::lock_with`] without patience, where the word is free and clean; false otherwise.
     #[inline]
     pub(crate) fn lock_fast(&self, me: Name) -> bool {
+        if seeded!("owner and word written apart") {
+            let mine = self.word.compare_exchange(0, UNSAID, Ordering::Acquire, Ordering::Relaxed).is_ok();
+            return mine && self.word.swap(me.word(), Ordering::Release) == UNSAID;
+        }
         // Acquire: pairs with the Release in `unlock`: the data is seen as the last owner left it.
         // Release: pairs with the Acquire in `lock_slow`: who finds this name also finds it on the roster.
         self.word.compare_exchange(0, me.word(), Ordering::AcqRel, Ordering::Relaxed).is_ok()
@@ -74,6 +81,10 @@ impl RawMutex {
             // one that no roster has given.
             let mut now = self.word.load(Ordering::Acquire);
             let Some(owner) = Name::in_word(now) else {
+                if seeded!("owner and word written apart") && now == UNSAID {
+                    spin();
+                    continue;
+                }
                 if now & FLAGS & !(WAITERS | DIRTY) != 0 {
                     return Err(Refusal::Corrupt);
                 }
@@ -89,6 +100,12 @@ impl RawMutex {
                 Verdict::Alive => {}
                 Verdict::Foreign => return Err(Refusal::Foreign),
                 Verdict::Corrupt => return Err(Refusal::Corrupt),
+                Verdict::Dead if seeded!("recovery not idempotent") => {
+                    if self.enter(now, WAITERS) && self.enter(WAITERS, me.word() | WAITERS) {
+                        return Ok(Found::Dirty);
+                    }
+                    continue;
+                }
                 // From exactly the word that was judged. With WAITERS: the dead one may have owed a wake.
                 Verdict::Dead if self.enter(now, me.word() | DIRTY | WAITERS) => return Ok(Found::Dirty),
                 Verdict::Dead => continue,
@@ -127,9 +144,15 @@ impl RawMutex {
     #[inline]
     pub(crate) fn unlock(&self, undone: bool) {
         let next = if undone { DIRTY } else { 0 };
+        if seeded!("wake before store") {
+            wake_one(&self.word);
+        }
         // Release: pairs with the Acquire in `lock_fast` and `enter`.
         let was = self.word.swap(next, Ordering::Release);
-        if was & WAITERS != 0 {
+        if seeded!("unlock then touch") {
+            self.is_locked();
+        }
+        if was & WAITERS != 0 && !seeded!("wake before store") {
             wake_one(&self.word);
         }
     }

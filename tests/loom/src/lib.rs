@@ -1,0 +1,34 @@
+//! The library's lock words, each file unchanged, under [loom](https://docs.rs/loom): every order in which threads may run
+//! (with up to three preemptions), every value that a load may return, and a death at every step.
+//!
+//! ```console
+//! cargo test --release --manifest-path tests/loom/Cargo.toml
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | `raw` | the library's `src/sync/raw`, as it is |
+//! | `primitive` | what those files are built on: loom's atomics; who lives; sleeping and waking, as the kernel does it |
+//! | `world` | the threads of one run: their names, which of them dies and when, who sleeps on what |
+//! | `explore` | running a scene in all orders, and again for each step at which the doomed thread may die |
+//! | `twins` | each scene must fail when a bug is planted that it is there to find |
+//! | the others | the scenes |
+
+#![cfg(test)]
+
+#[macro_use]
+#[path = "../../../src/seeded.rs"]
+mod seeded;
+
+#[path = "../../../src/sync/raw/mod.rs"]
+mod raw;
+
+mod explore;
+mod guarded;
+mod primitive;
+mod roster;
+mod twins;
+mod world;
+
+mod mutex;
+mod watch;

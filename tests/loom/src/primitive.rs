@@ -1,0 +1,121 @@
+//! What stands in the place of `src/sync/raw/primitive.rs`: the same names, over loom and the model's world.
+// Not every lock uses all of it.
+#![allow(dead_code)]
+
+use std::rc::Rc;
+
+use loom::cell::UnsafeCell;
+use loom::sync::atomic as model;
+
+pub(crate) use model::Ordering;
+
+pub(crate) use crate::roster::{FLAGS, Name};
+pub(crate) use crate::world::{Instant, Slept, Verdict, judge, look_for_the_truth, sleep, wake_all, wake_one};
+
+use crate::world::{self, Before};
+
+/// No looks before a sleep: the sleep is what is modelled.
+pub(crate) fn spins() -> u32 {
+    0
+}
+
+/// Lets others run.
+pub(crate) fn spin() {
+    loom::thread::yield_now();
+}
+
+/// See [`effective`].
+pub(crate) fn fence(ordering: Ordering) {
+    match effective(ordering) {
+        Ordering::Relaxed => {}
+        ordering => model::fence(ordering),
+    }
+}
+
+/// A word, each change of which is a step at which the doomed thread may die before it is done. (A death before a load is a
+/// death before whatever follows it.)
+///
+/// Loom takes a `SeqCst` access for an acquiring or releasing one, and finds errors where there are none; it knows `SeqCst`
+/// fences only. So a `SeqCst` load has such a fence before it where the same thread made a `SeqCst` change earlier. That gives
+/// what the standard promises for the pair (one of two threads that each change a word and then load the other's sees the
+/// change), and gives nothing to who has marked only one of the two.
+#[derive(Debug)]
+pub(crate) struct AtomicU64 {
+    word: model::AtomicU64,
+    /// Stands for the memory that the word is in: each touch reads it, whoever gives it back writes it.
+    pub(crate) memory: Rc<UnsafeCell<()>>,
+}
+
+impl AtomicU64 {
+    pub(crate) fn new(value: u64) -> AtomicU64 {
+        AtomicU64 { word: model::AtomicU64::new(value), memory: Rc::new(UnsafeCell::new(())) }
+    }
+
+    #[track_caller]
+    pub(crate) fn load(&self, ordering: Ordering) -> u64 {
+        world::touch(self);
+        let ordering = effective(ordering);
+        if ordering == Ordering::SeqCst && world::i_made_a_seqcst_change() {
+            model::fence(Ordering::SeqCst);
+        }
+        self.word.load(ordering)
+    }
+
+    #[track_caller]
+    pub(crate) fn store(&self, value: u64, ordering: Ordering) {
+        self.change(ordering, |ordering| self.word.store(value, ordering))
+    }
+
+    #[track_caller]
+    pub(crate) fn swap(&self, value: u64, ordering: Ordering) -> u64 {
+        self.change(ordering, |ordering| self.word.swap(value, ordering))
+    }
+
+    #[track_caller]
+    pub(crate) fn compare_exchange(&self, now: u64, new: u64, ok: Ordering, failed: Ordering) -> Result<u64, u64> {
+        self.change(ok, |ok| self.word.compare_exchange(now, new, ok, effective(failed)))
+    }
+
+    #[track_caller]
+    pub(crate) fn fetch_and(&self, bits: u64, ordering: Ordering) -> u64 {
+        self.change(ordering, |ordering| self.word.fetch_and(bits, ordering))
+    }
+
+    #[track_caller]
+    pub(crate) fn fetch_or(&self, bits: u64, ordering: Ordering) -> u64 {
+        self.change(ordering, |ordering| self.word.fetch_or(bits, ordering))
+    }
+
+    #[track_caller]
+    pub(crate) fn fetch_add(&self, n: u64, ordering: Ordering) -> u64 {
+        self.change(ordering, |ordering| self.word.fetch_add(n, ordering))
+    }
+
+    fn change<R>(&self, ordering: Ordering, change: impl FnOnce(Ordering) -> R) -> R {
+        world::step(Before::Change);
+        world::touch(self);
+        let ordering = effective(ordering);
+        if ordering == Ordering::SeqCst {
+            world::a_seqcst_change();
+        }
+        change(ordering)
+    }
+
+    /// What the kernel reads when it compares.
+    pub(crate) fn as_the_kernel_reads_it(&self) -> u32 {
+        self.word.load(Ordering::Relaxed) as u32
+    }
+}
+
+/// The ordering as it is written; or weaker, where the planted bug is that nobody has thought of orderings.
+fn effective(ordering: Ordering) -> Ordering {
+    use Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+    match ordering {
+        Acquire if seeded!("nothing acquires") => Relaxed,
+        Release if seeded!("nothing releases") => Relaxed,
+        AcqRel if seeded!("nothing acquires") => Release,
+        AcqRel if seeded!("nothing releases") => Acquire,
+        SeqCst if seeded!("no total order") => AcqRel,
+        ordering => ordering,
+    }
+}
