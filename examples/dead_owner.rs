@@ -39,7 +39,10 @@ fn main() -> Result<(), tine::Error> {
         Err(LockErrorOf::OwnerDied(mut left)) => {
             let me = std::process::id();
             println!("process {me} has the lock now, and is told that its owner died; left: {:?}", left.get());
-            println!("process {me} finds {} in all, where there should be 100, and gives the 30 back", left.get().sum());
+            println!(
+                "process {me} finds {} in all, where there should be 100, and gives the 30 back",
+                left.get().sum()
+            );
             let accounts = left.get_mut();
             accounts.alice = 100 - accounts.bob;
             accounts.moving = 0;

@@ -55,7 +55,9 @@ fn main() -> Result<(), tine::Error> {
     lock.word.store(0, SeqCst);
     report(&lock, waiter)?;
 
-    println!("6. One bit. The holder unlocks and wakes one of two who sleep; that one is killed before it has the lock.");
+    println!(
+        "6. One bit. The holder unlocks and wakes one of two who sleep; that one is killed before it has the lock."
+    );
     let lock = new()?;
     lock.lock_bit(|| ());
     let woken = spawn(|| lock.lock_bit(die), done)?;
