@@ -19,6 +19,7 @@ use tine::{JoinHandle, Shared};
 fn main() {
     support::run(cases![
         a_wake_that_dies_with_its_receiver_is_made_good,
+        a_death_that_one_is_told_of_is_told_to_all,
         a_death_that_the_kernel_does_not_mark_is_noticed,
         a_number_that_was_given_again_is_somebody_else,
         a_traced_process_is_alive,
@@ -65,12 +66,15 @@ fn owner_died<T>(outcome: Result<T, tine::sync::LockTimeoutError<'_, u64>>) -> b
     matches!(outcome, Err(LockTimeoutErrorOf::Lock(LockErrorOf::OwnerDied(_))))
 }
 
+/// The kernel wakes one of those who watch the dead. It is stopped on its way out of the call, before its first
+/// instruction, and killed there. Whoever else waits is told by that second death, not by a slice: a build without slices
+/// passes this, and one that watches the owner only does not.
+///
+/// Of that death, too, the kernel tells one: the `bystander`, if there is one, who waits for another lock.
 #[cfg(target_arch = "x86_64")]
-fn a_wake_that_dies_with_its_receiver_is_made_good() {
-    // The kernel wakes one of those who watch the dead. It is stopped on its way out of the call, before its first
-    // instruction, and killed there. Whoever else waits is told by that second death, not by a slice: a build without slices
-    // passes this, and one that watches the owner only does not.
+fn kill_the_woken_one(bystander: bool) {
     let mutex = Shared::new(Mutex::new(0_u64)).unwrap();
+    let other_mutex = Shared::new(Mutex::new(0_u64)).unwrap();
     for _ in 0..20 {
         let holder = holder(&mutex);
         let first = served(&mutex);
@@ -90,6 +94,12 @@ fn a_wake_that_dies_with_its_receiver_is_made_good() {
                 sleeps_again(&first)
             }
         });
+        let bystander = bystander.then(|| {
+            let other_holder = self::holder(&other_mutex);
+            let bystander = served(&other_mutex);
+            until_asleep(&bystander);
+            (other_holder, bystander)
+        });
         let others = [served(&mutex), served(&mutex)];
         others.iter().for_each(until_asleep);
         holder.kill().unwrap();
@@ -100,7 +110,22 @@ fn a_wake_that_dies_with_its_receiver_is_made_good() {
         for mut other in others {
             assert_eq!(other.join_timeout(LONG).unwrap(), Some(true), "it was told");
         }
+        if let Some((other_holder, bystander)) = bystander {
+            other_holder.request_stop().unwrap();
+            other_holder.join().unwrap();
+            assert!(bystander.join().unwrap());
+        }
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn a_wake_that_dies_with_its_receiver_is_made_good() {
+    kill_the_woken_one(false);
+}
+
+#[cfg(target_arch = "x86_64")]
+fn a_death_that_one_is_told_of_is_told_to_all() {
+    kill_the_woken_one(true);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -117,6 +142,11 @@ fn sleeps_again(child: &JoinHandle<bool>) -> bool {
 
 #[cfg(not(target_arch = "x86_64"))]
 fn a_wake_that_dies_with_its_receiver_is_made_good() {
+    skip("the registers of a tracee are read on x86-64 only");
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn a_death_that_one_is_told_of_is_told_to_all() {
     skip("the registers of a tracee are read on x86-64 only");
 }
 

@@ -1,10 +1,11 @@
 //! `Mutex`.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tine::Shared;
 use tine::process::{Cause, SpawnError};
-use tine::sync::{LockErrorOf, LockFailure, LockTimeoutErrorOf, Mutex, TryLockErrorOf};
+use tine::sync::{Event, LockErrorOf, LockFailure, LockTimeoutErrorOf, Mutex, TryLockErrorOf};
 
 use crate::cases;
 use crate::support::{Case, in_child, until};
@@ -18,6 +19,7 @@ pub const CASES: &[Case] = cases![
     a_repairer_that_dies_leaves_the_mark,
     sleepers_are_woken_by_the_death_of_the_owner,
     all_sleepers_are_served_when_the_woken_one_is_killed,
+    all_sleepers_are_served_while_nobody_dies,
     a_stopped_owner_is_not_robbed,
     an_owner_that_execs_has_died,
     a_thread_that_ends_with_the_lock_has_died,
@@ -217,6 +219,43 @@ fn all_sleepers_are_served_when_the_woken_one_is_killed() {
             assert_eq!(served, Some(true));
         }
     }
+}
+
+fn all_sleepers_are_served_while_nobody_dies() {
+    // A process that ends wakes those who still sleep. Here none ends before all have had the lock: each unlock has to wake
+    // the next. (So would a slice: what fails here fails in a build without them.)
+    let mutex = Shared::new(Mutex::new(0_u64)).unwrap();
+    let go = Shared::new(Event::new()).unwrap();
+    let served = Shared::new(AtomicU64::new(0)).unwrap();
+    for _ in 0..20 {
+        go.clear();
+        served.store(0, Ordering::Relaxed);
+        let holder = tine::spawn(|| {
+            let guard = mutex.lock().unwrap();
+            go.wait();
+            drop(guard);
+            tine::process::stop().wait();
+        })
+        .unwrap();
+        until("the child holds the lock", || mutex.is_locked());
+        let sleeper = || {
+            tine::spawn(|| {
+                *mutex.lock().unwrap() += 1;
+                served.fetch_add(1, Ordering::Relaxed);
+                tine::process::stop().wait();
+            })
+            .unwrap()
+        };
+        let sleepers = [sleeper(), sleeper(), sleeper()];
+        sleepers.iter().for_each(|sleeper| until("the others sleep", || is_asleep(sleeper.id())));
+        go.set();
+        until("all have had it", || served.load(Ordering::Relaxed) == 3);
+        for child in sleepers.into_iter().chain([holder]) {
+            child.request_stop().unwrap();
+            child.join().unwrap();
+        }
+    }
+    assert_eq!(*mutex.lock().unwrap(), 60);
 }
 
 fn a_stopped_owner_is_not_robbed() {
