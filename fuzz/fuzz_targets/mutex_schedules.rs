@@ -2,6 +2,8 @@
 #![no_main]
 use libfuzzer_sys::fuzz_target;
 
+#[path = "../../tests/models/actors.rs"]
+mod actors;
 #[path = "../../tests/models/mutex_schedules.rs"]
 mod model;
 

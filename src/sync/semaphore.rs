@@ -226,15 +226,18 @@ impl<const MAX: usize> Semaphore<MAX> {
         self.acquire_with(Patience::Endless).and_then(|permit| permit.ok_or(SemaphoreError::Corrupt))
     }
 
-    /// A permit, if one is free now; None if not. Each is looked at once: one that is given back and taken again meanwhile
-    /// may be missed.
+    /// A permit, if one is free now; None if not, be it that this thread holds them all. Each is looked at once: one that is
+    /// given back and taken again meanwhile may be missed.
     ///
     /// # Errors
     ///
-    /// As for [`acquire`](Self::acquire).
+    /// The semaphore was made wrongly, or overwritten.
     #[doc(alias = "sem_trywait")]
     pub fn try_acquire(&self) -> Result<Option<SemaphorePermit<'_>>, SemaphoreError> {
-        self.acquire_with(Patience::None)
+        match self.acquire_with(Patience::None) {
+            Err(SemaphoreError::Deadlock) => Ok(None),
+            tried => tried,
+        }
     }
 
     /// Waits for a permit for at most `limit`; None if there was none until then. A limit of zero tries once; a signal does

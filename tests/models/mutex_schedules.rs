@@ -1,20 +1,15 @@
 //! Schedules of a mutex: several threads lock, write, panic, end with the lock, recover or leave it, in any order; after
 //! each step the mutex has answered as the model says. Shared by the property test and the fuzz target.
-//!
-//! A thread that ends with its guard forgotten stands for a process that is killed with it: the kernel marks both alike.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tine::Shared;
 use tine::sync::{LockErrorOf, LockTimeoutErrorOf, Mutex, MutexGuard, OwnerDied, TryLockErrorOf};
 
-type Data = [u64; 2];
+use crate::actors::{self, ACTORS, Orders};
 
-const ACTORS: usize = 3;
-/// Longer schedules find nothing that shorter ones do not.
-const STEPS: usize = 60;
+type Data = [u64; 2];
 
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
@@ -129,7 +124,7 @@ fn left<'a>(held: &mut Held<'a>, left: OwnerDied<'a, Data>) -> Outcome {
     outcome
 }
 
-fn act(mutex: &Mutex<Data>, steps: &Receiver<Step>, outcomes: &Sender<Outcome>) {
+fn act(mutex: &Mutex<Data>, (steps, outcomes): Orders<Step, Outcome>) {
     let mut held = Held::Nothing;
     for step in steps {
         let outcome = match step {
@@ -186,62 +181,23 @@ fn act(mutex: &Mutex<Data>, steps: &Receiver<Step>, outcomes: &Sender<Outcome>) 
 
 /// Reads a schedule.
 pub fn schedule(data: &[u8]) -> Vec<(usize, Step)> {
-    let steps = data.chunks_exact(2).take(STEPS).map(|two| {
-        let step = match two[0] % 9 {
-            0 | 1 => Step::TryLock,
-            2 => Step::LockInTime,
-            3 => Step::Unlock,
-            4 => Step::Write(u64::from(two[0]) << 8 | u64::from(two[1])),
-            5 | 6 => Step::Recover,
-            7 => Step::Panic,
-            _ => Step::Die,
-        };
-        (usize::from(two[1]) % ACTORS, step)
-    });
-    steps.collect()
+    actors::schedule(data, |one, two| match one % 9 {
+        0 | 1 => Step::TryLock,
+        2 => Step::LockInTime,
+        3 => Step::Unlock,
+        4 => Step::Write(u64::from(one) << 8 | u64::from(two)),
+        5 | 6 => Step::Recover,
+        7 => Step::Panic,
+        _ => Step::Die,
+    })
 }
 
 /// Runs a schedule; the first step at which the mutex and the model differ, if there is one.
 pub fn differs(schedule: &[(usize, Step)], without: Without) -> Option<(usize, Outcome, Outcome)> {
     let mutex = Shared::new(Mutex::new([0, 0])).expect("memory");
     let mut model = Model { without, has: [Has::No; ACTORS], dirty: false, data: [0, 0] };
-    std::thread::scope(|scope| {
-        let start = || {
-            let (to, steps) = channel();
-            let (outcomes, from) = channel();
-            let (tell, told) = channel();
-            let mutex = &mutex;
-            scope.spawn(move || {
-                tell.send(rustix::thread::gettid().as_raw_nonzero()).expect("the schedule waits for it");
-                act(mutex, &steps, &outcomes);
-            });
-            (to, from, told.recv().expect("the thread starts"))
-        };
-        let mut actors: Vec<_> = (0..ACTORS).map(|_| start()).collect();
-        for (at, &(actor, step)) in schedule.iter().enumerate() {
-            let (to, from, thread) = &actors[actor];
-            to.send(step).expect("it waits for steps");
-            let outcome = match step {
-                Step::Die => {
-                    // Dead is who has left the kernel, too.
-                    let task = format!("/proc/self/task/{thread}");
-                    let deadline = Instant::now() + Duration::from_secs(20);
-                    while std::path::Path::new(&task).exists() {
-                        assert!(Instant::now() < deadline, "a thread does not end");
-                        std::thread::yield_now();
-                    }
-                    actors[actor] = start();
-                    Outcome::Nothing
-                }
-                _ => from.recv().expect("it answers"),
-            };
-            let expected = model.step(actor, step);
-            if outcome != expected {
-                return Some((at, outcome, expected));
-            }
-        }
-        None
-    })
+    let is_death = |step| matches!(step, Step::Die);
+    actors::differs(schedule, |orders| act(&mutex, orders), is_death, |actor, step| model.step(actor, step))
 }
 
 /// Any input: the mutex does what the model says.

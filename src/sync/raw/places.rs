@@ -144,10 +144,10 @@ impl<const N: usize> Places<N> {
                 _ => {}
             }
         }
-        waiting.check()?;
         if mine == N {
             return Err(Refusal::Deadlock);
         }
+        waiting.check()?;
         for word in &self.row {
             // Acquire: not before the gate is read.
             let now = word.load(Ordering::Acquire);
@@ -186,10 +186,10 @@ impl<const N: usize> Places<N> {
         for word in &self.row {
             while let (now, State::Held(owner)) = self.look(Kind::Share, word)? {
                 if !waits {
-                    waiting.check()?;
                     if self.has(me) {
                         return Err(Refusal::Deadlock);
                     }
+                    waiting.check()?;
                     before();
                     waits = true;
                 }

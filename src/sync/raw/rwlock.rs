@@ -175,7 +175,7 @@ impl<const READERS: usize> RawRwLock<READERS> {
     pub(crate) fn write_with(&self, me: Name, patience: Patience) -> Result<Found, Refusal> {
         // A try that would fail is not to send away those who come to read meanwhile.
         if matches!(patience, Patience::None) && self.readers.is_any_held(Kind::Share) {
-            return Err(Refusal::NotNow);
+            return Err(if self.readers.has(me) { Refusal::Deadlock } else { Refusal::NotNow });
         }
         let found = if self.writer.enter(0, me.word()) { Found::Clean } else { self.enter_slow(me, patience)? };
         handshake();

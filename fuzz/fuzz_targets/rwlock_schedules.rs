@@ -1,0 +1,10 @@
+//! Schedules of a reader-writer lock, with deaths: see the model.
+#![no_main]
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../tests/models/actors.rs"]
+mod actors;
+#[path = "../../tests/models/rwlock_schedules.rs"]
+mod model;
+
+fuzz_target!(|data: &[u8]| model::check(data));
