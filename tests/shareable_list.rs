@@ -159,6 +159,20 @@ fn each_damage_has_its_error() {
         let error = second(damaged(formats + 17, &[code as u8]));
         assert_eq!(error, ListError::Format { index: 1, format: *b"8s\0\0\0\0\0\0", code });
     }
+    // Only these go together.
+    let together = [("q", 0), ("d", 0), ("xxxxxxx?", 0), ("xxxxxx?x", 3), ("8s", 1), ("8s", 2)];
+    for (format, right) in together {
+        for code in 0..5_u8 {
+            let mut bytes = good.clone();
+            bytes[formats..formats + 8].fill(0);
+            bytes[formats..formats + format.len()].copy_from_slice(format.as_bytes());
+            bytes[formats + 16] = code;
+            let good = code == right || (format == "8s" && matches!(code, 1 | 2));
+            // Eight bytes of which the first is not UTF-8.
+            let read = !matches!(open(&bytes).unwrap().get(0), Err(ListError::Format { .. }));
+            assert_eq!(read, good, "{format} with {code}");
+        }
+    }
     assert_eq!(open(&good).unwrap().get(2), Err(ListError::NoItem { index: 2, len: 2 }));
     assert!(open(&encode(&[])).unwrap().is_empty());
 }
