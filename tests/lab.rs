@@ -1,0 +1,114 @@
+//! Processes that are killed before every instruction of an operation: `docs/9-killed-anywhere.md`.
+mod support;
+
+#[path = "lab/mod.rs"]
+mod lab;
+#[path = "lab/operations/mod.rs"]
+mod operations;
+
+use lab::campaign::{self, Mode, Plan};
+use lab::finding::{Kind, Tally};
+use lab::operation::Operation;
+use operations::{toy_lock, toy_ring, toy_share};
+
+fn main() {
+    support::run(cases![
+        // The lab itself: what is right passes, what is wrong is caught.
+        instructions_are_told_apart,
+        the_right_toys_survive,
+        the_right_toy_lock_survives_a_freeze,
+        the_right_toy_lock_survives_two_kills,
+        a_head_published_early_is_torn,
+        a_wake_before_the_store_hangs,
+        an_owner_written_apart_hangs,
+        a_missing_recheck_hangs,
+        a_recovery_that_is_not_idempotent_tears,
+        a_touch_after_the_unlock_tears,
+        a_forgotten_waiter_flag_hangs,
+        a_leaked_share_hangs,
+        a_forgotten_cloexec_leaks,
+    ]);
+}
+
+fn run<S, L>(operation: &Operation<S, L>, mode: Mode, most: usize) -> Tally {
+    let since = std::time::Instant::now();
+    let tally = campaign::run(operation, mode, Plan::short(most));
+    println!(
+        "{} {mode:?}: {} points of {} instructions in {:?}",
+        operation.name,
+        tally.points(),
+        tally.instructions(),
+        since.elapsed()
+    );
+    tally
+}
+
+fn survives<S, L>(operation: &Operation<S, L>, mode: Mode, most: usize) {
+    let tally = run(operation, mode, most);
+    assert!(tally.points() > 0);
+    assert_eq!(tally.findings(), 0);
+}
+
+/// A wrong version: it is caught, for what it is.
+fn is_caught<S, L>(operation: &Operation<S, L>, mode: Mode, kind: Kind) {
+    let tally = run(operation, mode, 500);
+    assert!(tally.of(kind) > 0, "{} findings, but not one {kind:?}", tally.findings());
+}
+
+fn instructions_are_told_apart() {
+    lab::trace::check_instructions();
+}
+
+fn the_right_toys_survive() {
+    survives(&toy_ring::send::<false>(), Mode::Kill, 500);
+    survives(&toy_ring::receive(), Mode::Kill, 500);
+    survives(&toy_lock::count::<{ toy_lock::RIGHT }>(), Mode::Kill, 500);
+    survives(&toy_lock::unlock::<{ toy_lock::RIGHT }>(), Mode::Kill, 500);
+    survives(&toy_share::read::<false>(), Mode::Kill, 500);
+    survives(&toy_share::open::<false>(), Mode::Kill, 500);
+}
+
+fn the_right_toy_lock_survives_a_freeze() {
+    survives(&toy_lock::count::<{ toy_lock::RIGHT }>(), Mode::Freeze, 100);
+    survives(&toy_lock::unlock::<{ toy_lock::RIGHT }>(), Mode::Freeze, 100);
+}
+
+fn the_right_toy_lock_survives_two_kills() {
+    survives(&toy_lock::count::<{ toy_lock::RIGHT }>(), Mode::Double, 500);
+}
+
+fn a_head_published_early_is_torn() {
+    is_caught(&toy_ring::send::<true>(), Mode::Kill, Kind::Torn);
+}
+
+fn a_wake_before_the_store_hangs() {
+    is_caught(&toy_lock::unlock::<{ toy_lock::WAKE_BEFORE_STORE }>(), Mode::Freeze, Kind::Hang);
+}
+
+fn an_owner_written_apart_hangs() {
+    is_caught(&toy_lock::count::<{ toy_lock::OWNER_APART }>(), Mode::Kill, Kind::Hang);
+}
+
+fn a_missing_recheck_hangs() {
+    is_caught(&toy_lock::count::<{ toy_lock::NO_RECHECK }>(), Mode::Freeze, Kind::Hang);
+}
+
+fn a_recovery_that_is_not_idempotent_tears() {
+    is_caught(&toy_lock::count::<{ toy_lock::RECOVER_TWICE }>(), Mode::Double, Kind::Torn);
+}
+
+fn a_touch_after_the_unlock_tears() {
+    is_caught(&toy_lock::unlock::<{ toy_lock::TOUCH_AFTER }>(), Mode::Freeze, Kind::Torn);
+}
+
+fn a_forgotten_waiter_flag_hangs() {
+    is_caught(&toy_lock::unlock::<{ toy_lock::FORGOTTEN_FLAG }>(), Mode::Kill, Kind::Hang);
+}
+
+fn a_leaked_share_hangs() {
+    is_caught(&toy_share::read::<true>(), Mode::Kill, Kind::Hang);
+}
+
+fn a_forgotten_cloexec_leaks() {
+    is_caught(&toy_share::open::<true>(), Mode::Kill, Kind::Leaked);
+}

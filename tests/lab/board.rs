@@ -1,0 +1,130 @@
+//! Where the processes of a run write what the lab has to know.
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tine::memory::Shared;
+
+use super::resources::Held;
+
+const ROOM: usize = 2048;
+
+tine::share! {
+    pub struct Page {
+        /// 1: the operation has returned to its caller.
+        acknowledged: AtomicU32,
+        /// What the survivor held more at its end than at its beginning.
+        descriptors: AtomicU64,
+        pages: AtomicU64,
+        /// The bytes of the observation, plus one; 0: there is none.
+        length: AtomicU32,
+        text: [AtomicU8; ROOM],
+    }
+}
+
+/// One page for all runs of a lab.
+///
+/// All accesses are Relaxed or stronger by the way: whoever reads has waited for the end of the writer, which orders
+/// everything.
+#[derive(Debug, Clone)]
+pub struct Board(Shared<Page>);
+
+impl std::fmt::Debug for Page {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Page")
+    }
+}
+
+impl Board {
+    pub fn new() -> Board {
+        let page = Page {
+            acknowledged: AtomicU32::new(0),
+            descriptors: AtomicU64::new(0),
+            pages: AtomicU64::new(0),
+            length: AtomicU32::new(0),
+            text: [const { AtomicU8::new(0) }; ROOM],
+        };
+        Board(Shared::new(page).expect("shared memory for the lab"))
+    }
+
+    pub fn wipe(&self) {
+        self.0.acknowledged.store(0, Ordering::SeqCst);
+        self.0.length.store(0, Ordering::SeqCst);
+    }
+
+    /// The operation has returned: from here on it must have happened.
+    pub fn acknowledge(&self) {
+        self.0.acknowledged.store(1, Ordering::SeqCst);
+    }
+
+    pub fn is_acknowledged(&self) -> bool {
+        self.0.acknowledged.load(Ordering::SeqCst) == 1
+    }
+
+    /// By the survivor: what it observed.
+    pub fn say(&self, text: &str, more: Held) {
+        assert!(text.len() < ROOM, "an observation of {} bytes does not fit", text.len());
+        for (at, byte) in text.bytes().enumerate() {
+            self.0.text[at].store(byte, Ordering::Relaxed);
+        }
+        self.0.descriptors.store(more.descriptors as u64, Ordering::Relaxed);
+        self.0.pages.store(more.pages as u64, Ordering::Relaxed);
+        self.0.length.store(text.len() as u32 + 1, Ordering::SeqCst);
+    }
+
+    pub fn said(&self) -> Option<(String, Held)> {
+        let length = self.0.length.load(Ordering::SeqCst).checked_sub(1)?;
+        let bytes = self.0.text[..length as usize].iter().map(|byte| byte.load(Ordering::Relaxed)).collect();
+        let held = Held {
+            descriptors: self.0.descriptors.load(Ordering::Relaxed) as i64,
+            pages: self.0.pages.load(Ordering::Relaxed) as i64,
+        };
+        Some((String::from_utf8(bytes).expect("the survivor wrote text"), held))
+    }
+}
+
+tine::share! {
+    /// Where bystanders wait until it is opened. Made of a bare futex, not of what is tested with it.
+    pub struct Gate {
+        open: AtomicU32,
+    }
+}
+
+impl Gate {
+    pub const fn new() -> Gate {
+        Gate { open: AtomicU32::new(0) }
+    }
+
+    pub fn wait(&self) {
+        while !self.is_open() {
+            futex_wait(&self.open, 0);
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::SeqCst) == 1
+    }
+
+    pub fn open(&self) {
+        self.open.store(1, Ordering::SeqCst);
+        futex_wake(&self.open, i32::MAX);
+    }
+}
+
+/// Sleeps while `word` is `value`; returns for any reason.
+pub fn futex_wait(word: &AtomicU32, value: u32) {
+    futex_wait_for(word, value, None);
+}
+
+/// As [`futex_wait`], for no longer than `limit`.
+pub fn futex_wait_for(word: &AtomicU32, value: u32, limit: Option<Duration>) {
+    let limit = limit.map(|d| libc::timespec { tv_sec: d.as_secs() as _, tv_nsec: d.subsec_nanos() as _ });
+    let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the word and the time are live; a shared futex, so that other processes can wake.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAIT, value, limit) };
+}
+
+/// Wakes up to `n` of those who sleep on `word`.
+pub fn futex_wake(word: &AtomicU32, n: i32) {
+    // SAFETY: the word is live.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, n) };
+}

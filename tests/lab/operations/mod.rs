@@ -1,0 +1,4 @@
+//! What the lab is used on.
+pub mod toy_lock;
+pub mod toy_ring;
+pub mod toy_share;
