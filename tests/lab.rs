@@ -9,7 +9,7 @@ mod operations;
 use lab::campaign::{self, Mode, Plan};
 use lab::finding::{Kind, Tally};
 use lab::operation::Operation;
-use operations::{toy_lock, toy_ring, toy_share};
+use operations::{mutex, toy_lock, toy_ring, toy_share};
 
 fn main() {
     support::run(cases![
@@ -27,6 +27,14 @@ fn main() {
         a_forgotten_waiter_flag_hangs,
         a_leaked_share_hangs,
         a_forgotten_cloexec_leaks,
+        // The library.
+        mutex_lock,
+        mutex_first_lock,
+        mutex_unlock,
+        mutex_recover,
+        mutex_count,
+        mutex_frozen,
+        mutex_killed_twice,
     ]);
 }
 
@@ -111,4 +119,44 @@ fn a_leaked_share_hangs() {
 
 fn a_forgotten_cloexec_leaks() {
     is_caught(&toy_share::open::<true>(), Mode::Kill, Kind::Leaked);
+}
+
+fn mutex_lock() {
+    survives(&mutex::lock(), Mode::Kill, 300);
+    survives(&mutex::try_lock(), Mode::Kill, 300);
+    survives(&mutex::lock_timeout(), Mode::Kill, 300);
+    survives(&mutex::lock_timeout_in_vain(), Mode::Kill, 100);
+}
+
+fn mutex_first_lock() {
+    survives(&mutex::first_lock(), Mode::Kill, 100);
+}
+
+fn mutex_unlock() {
+    survives(&mutex::unlock(), Mode::Kill, 300);
+}
+
+fn mutex_recover() {
+    survives(&mutex::recover(), Mode::Kill, 300);
+    survives(&mutex::leave(), Mode::Kill, 300);
+}
+
+fn mutex_count() {
+    survives(&mutex::count_once(), Mode::Kill, 300);
+}
+
+fn mutex_frozen() {
+    survives(&mutex::lock(), Mode::Freeze, 200);
+    survives(&mutex::try_lock(), Mode::Freeze, 200);
+    survives(&mutex::lock_timeout(), Mode::Freeze, 200);
+    survives(&mutex::unlock(), Mode::Freeze, 200);
+    survives(&mutex::recover(), Mode::Freeze, 200);
+    survives(&mutex::leave(), Mode::Freeze, 200);
+    survives(&mutex::count_once(), Mode::Freeze, 200);
+}
+
+fn mutex_killed_twice() {
+    survives(&mutex::unlock(), Mode::Double, 500);
+    survives(&mutex::recover(), Mode::Double, 500);
+    survives(&mutex::count_once(), Mode::Double, 500);
 }

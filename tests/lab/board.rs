@@ -18,6 +18,8 @@ tine::share! {
         /// The bytes of the observation, plus one; 0: there is none.
         length: AtomicU32,
         text: [AtomicU8; ROOM],
+        /// Opened when bystanders may end.
+        leave: Gate,
     }
 }
 
@@ -42,6 +44,7 @@ impl Board {
             pages: AtomicU64::new(0),
             length: AtomicU32::new(0),
             text: [const { AtomicU8::new(0) }; ROOM],
+            leave: Gate::new(),
         };
         Board(Shared::new(page).expect("shared memory for the lab"))
     }
@@ -49,6 +52,16 @@ impl Board {
     pub fn wipe(&self) {
         self.0.acknowledged.store(0, Ordering::SeqCst);
         self.0.length.store(0, Ordering::SeqCst);
+        self.0.leave.shut();
+    }
+
+    /// By a bystander that is done.
+    pub fn wait_to_leave(&self) {
+        self.0.leave.wait();
+    }
+
+    pub fn let_leave(&self) {
+        self.0.leave.open();
     }
 
     /// The operation has returned: from here on it must have happened.
@@ -92,6 +105,10 @@ tine::share! {
 impl Gate {
     pub const fn new() -> Gate {
         Gate { open: AtomicU32::new(0) }
+    }
+
+    fn shut(&self) {
+        self.open.store(0, Ordering::SeqCst);
     }
 
     pub fn wait(&self) {

@@ -1,7 +1,6 @@
 //! What a lab finds, and counts.
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use tine::memory::Shared;
+use std::cell::Cell;
+use std::io::{self, Read, Write};
 
 /// What is wrong at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,58 +38,70 @@ impl Finding {
     }
 }
 
-/// Counts of all workers of a campaign.
-///
-/// Relaxed throughout: read when the workers have ended, which orders everything.
-#[derive(Debug)]
-pub struct Tally(Shared<[AtomicU64]>);
+/// What was done, and found.
+#[derive(Debug, Default)]
+pub struct Tally {
+    points: Cell<u64>,
+    instructions: Cell<u64>,
+    found: [Cell<u64>; KINDS.len()],
+}
 
-const POINTS: usize = 0;
-const NEXT: usize = 1;
-const INSTRUCTIONS: usize = 2;
-const FIRST: usize = 3;
+fn add(to: &Cell<u64>, n: u64) {
+    to.set(to.get() + n);
+}
 
 impl Tally {
-    pub fn new() -> Tally {
-        Tally(Shared::<[AtomicU64]>::from_fn(FIRST + KINDS.len(), |_| AtomicU64::new(0)).expect("shared memory"))
-    }
-
-    fn add(&self, word: usize, n: u64) -> u64 {
-        self.0[word].fetch_add(n, Ordering::Relaxed)
-    }
-
-    /// The number of a piece of work that nobody has yet.
-    pub fn next(&self) -> usize {
-        self.add(NEXT, 1) as usize
-    }
-
     /// One point is done.
     pub fn point(&self) {
-        self.add(POINTS, 1);
+        add(&self.points, 1);
+    }
+
+    /// The last `n` points will be done again.
+    pub fn forget_points(&self, n: u64) {
+        self.points.set(self.points() - n);
     }
 
     /// A path of so many instructions is looked at.
     pub fn path(&self, instructions: usize) {
-        self.add(INSTRUCTIONS, instructions as u64);
+        add(&self.instructions, instructions as u64);
     }
 
     pub fn found(&self, kind: Kind) {
-        self.add(FIRST + kind as usize, 1);
+        add(&self.found[kind as usize], 1);
     }
 
     pub fn points(&self) -> u64 {
-        self.0[POINTS].load(Ordering::Relaxed)
+        self.points.get()
     }
 
     pub fn instructions(&self) -> u64 {
-        self.0[INSTRUCTIONS].load(Ordering::Relaxed)
+        self.instructions.get()
     }
 
     pub fn of(&self, kind: Kind) -> u64 {
-        self.0[FIRST + kind as usize].load(Ordering::Relaxed)
+        self.found[kind as usize].get()
     }
 
     pub fn findings(&self) -> u64 {
-        KINDS.iter().map(|(kind, _)| self.of(*kind)).sum()
+        self.found.iter().map(Cell::get).sum()
+    }
+
+    fn words(&self) -> impl Iterator<Item = &Cell<u64>> {
+        [&self.points, &self.instructions].into_iter().chain(&self.found)
+    }
+
+    /// By a worker, when it is done.
+    pub fn send(&self, to: &mut impl Write) -> io::Result<()> {
+        self.words().try_for_each(|word| to.write_all(&word.get().to_ne_bytes()))
+    }
+
+    /// What a worker has sent is added.
+    pub fn receive(&self, from: &mut impl Read) -> io::Result<()> {
+        self.words().try_for_each(|word| {
+            let mut bytes = [0; 8];
+            from.read_exact(&mut bytes)?;
+            add(word, u64::from_ne_bytes(bytes));
+            Ok(())
+        })
     }
 }

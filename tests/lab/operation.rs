@@ -6,6 +6,8 @@
 pub struct Operation<S: 'static, L: 'static> {
     pub name: &'static str,
     pub starts: Vec<Start<S>>,
+    /// In the lab, once: what a program does only the first time.
+    pub warm: fn(),
     /// In the victim, before the first instruction that counts: warm up, take the lock that will be given back.
     pub prepare: fn(&S) -> L,
     /// In the victim: the operation. When it returns it is acknowledged.
@@ -24,7 +26,7 @@ pub struct Operation<S: 'static, L: 'static> {
     /// In a survivor, while the victim stands still: what can others do?
     pub meanwhile: Option<Meanwhile<S>>,
     /// In a second victim, after the first: what makes good again.
-    pub recover: Option<fn(&S)>,
+    pub recovery: Option<Recovery<S>>,
     /// Why the path is not the same each time, if it is not: points that are missed are then stepped to.
     pub unsteady: Option<&'static str>,
 }
@@ -44,6 +46,13 @@ pub struct Start<S: 'static> {
 /// began or after it was done.
 pub struct Meanwhile<S: 'static> {
     pub act: fn(&S) -> String,
+    pub allowed: fn(&str) -> bool,
+}
+
+/// What somebody does who comes upon what the dead have left, and may be seen when that one dies over it.
+pub struct Recovery<S: 'static> {
+    pub prepare: fn(&S),
+    pub act: fn(&S),
     pub allowed: fn(&str) -> bool,
 }
 
@@ -70,6 +79,7 @@ impl<S, L> Operation<S, L> {
         Operation {
             name,
             starts: Vec::new(),
+            warm: || {},
             prepare,
             act,
             observe,
@@ -77,13 +87,18 @@ impl<S, L> Operation<S, L> {
             wake: |_| {},
             help: None,
             meanwhile: None,
-            recover: None,
+            recovery: None,
             unsteady: None,
         }
     }
 
     pub fn from(mut self, start: Start<S>) -> Self {
         self.starts.push(start);
+        self
+    }
+
+    pub fn warm(mut self, warm: fn()) -> Self {
+        self.warm = warm;
         self
     }
 
@@ -107,8 +122,8 @@ impl<S, L> Operation<S, L> {
         self
     }
 
-    pub fn recover(mut self, recover: fn(&S)) -> Self {
-        self.recover = Some(recover);
+    pub fn recovery(mut self, prepare: fn(&S), act: fn(&S), allowed: fn(&str) -> bool) -> Self {
+        self.recovery = Some(Recovery { prepare, act, allowed });
         self
     }
 

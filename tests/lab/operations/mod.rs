@@ -2,3 +2,4 @@
 pub mod toy_lock;
 pub mod toy_ring;
 pub mod toy_share;
+pub mod mutex;

@@ -190,6 +190,14 @@ fn count_if_free<const BUG: u8>(lock: &Toy) -> String {
     "busy".to_owned()
 }
 
+fn lock_and_repair<const BUG: u8>(lock: &Toy) {
+    let got = lock.lock::<BUG>();
+    if got == Got::OwnerDied {
+        lock.repair::<BUG>();
+    }
+    lock.unlock::<BUG>();
+}
+
 /// A count of one, made under the lock: free, after a death, held by another, waited for by others.
 pub fn count<const BUG: u8>() -> Operation<Toy, ()> {
     let act = |lock: &Toy, (): &mut ()| {
@@ -203,13 +211,7 @@ pub fn count<const BUG: u8>() -> Operation<Toy, ()> {
     Operation::new("toy lock: count", |_| (), act, |lock| lock.look::<BUG>())
     .wake(|lock| lock.gate.open())
     .meanwhile(count_if_free::<BUG>, |seen| seen == "busy")
-    .recover(|lock| {
-        let got = lock.lock::<BUG>();
-        if got == Got::OwnerDied {
-            lock.repair::<BUG>();
-        }
-        lock.unlock::<BUG>();
-    })
+    .recovery(|_| (), lock_and_repair::<BUG>, |_| false)
     .from(Start::new("free", ToyLock::new))
     .from(Start::new("its holder dead", || {
         let lock = ToyLock::new();
