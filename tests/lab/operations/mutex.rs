@@ -124,6 +124,11 @@ fn try_count(home: &Home) -> String {
     if first == second { how.to_owned() } else { format!("{how} what was half done") }
 }
 
+/// As above, where one who waits may repair it before or after.
+fn try_count_anyhow(home: &Home) -> String {
+    try_count(home).replace("repaired and ", "")
+}
+
 const BUSY: &str = "busy";
 
 fn is_busy(seen: &str) -> bool {
@@ -266,5 +271,5 @@ pub fn recover() -> Operation<Home, Left> {
 /// Given back unrepaired.
 pub fn leave() -> Operation<Home, Left> {
     let act = |_: &Home, left: &mut Left| drop(left.take());
-    from_the_dead(Operation::new("OwnerDied::drop", find_dead, act, look))
+    from_the_dead(Operation::new("OwnerDied::drop", find_dead, act, look)).meanwhile(try_count_anyhow, is_busy)
 }
