@@ -9,7 +9,7 @@ mod operations;
 use lab::campaign::{self, Mode, Plan};
 use lab::finding::{Kind, Tally};
 use lab::operation::Operation;
-use operations::{mutex, toy_lock, toy_ring, toy_share};
+use operations::{chunks, event, frames, mutex, spawn, toy_lock, toy_ring, toy_share};
 
 fn main() {
     support::run(cases![
@@ -35,12 +35,20 @@ fn main() {
         mutex_count,
         mutex_frozen,
         mutex_killed_twice,
+        spawn_and_join,
+        spawn_detached,
+        join,
+        event_set,
+        event_wait,
+        event_frozen,
+        chunks_filled,
+        frames_sent,
     ]);
 }
 
-fn run<S, L>(operation: &Operation<S, L>, mode: Mode, most: usize) -> Tally {
+fn run<S, L>(operation: &Operation<S, L>, mode: Mode, plan: Plan) -> Tally {
     let since = std::time::Instant::now();
-    let tally = campaign::run(operation, mode, Plan::short(most));
+    let tally = campaign::run(operation, mode, plan);
     println!(
         "{} {mode:?}: {} points of {} instructions in {:?}",
         operation.name,
@@ -52,14 +60,22 @@ fn run<S, L>(operation: &Operation<S, L>, mode: Mode, most: usize) -> Tally {
 }
 
 fn survives<S, L>(operation: &Operation<S, L>, mode: Mode, most: usize) {
-    let tally = run(operation, mode, most);
+    is_clean(&run(operation, mode, Plan::short(most)));
+}
+
+/// As above, for an operation of very many instructions.
+fn survives_by_calls<S, L>(operation: &Operation<S, L>) {
+    is_clean(&run(operation, Mode::Kill, Plan::by_calls()));
+}
+
+fn is_clean(tally: &Tally) {
     assert!(tally.points() > 0);
     assert_eq!(tally.findings(), 0);
 }
 
 /// A wrong version: it is caught, for what it is.
 fn is_caught<S, L>(operation: &Operation<S, L>, mode: Mode, kind: Kind) {
-    let tally = run(operation, mode, 500);
+    let tally = run(operation, mode, Plan::short(500).until_found());
     assert!(tally.of(kind) > 0, "{} findings, but not one {kind:?}", tally.findings());
 }
 
@@ -129,7 +145,7 @@ fn mutex_lock() {
 }
 
 fn mutex_first_lock() {
-    survives(&mutex::first_lock(), Mode::Kill, 100);
+    survives_by_calls(&mutex::first_lock());
 }
 
 fn mutex_unlock() {
@@ -159,4 +175,41 @@ fn mutex_killed_twice() {
     survives(&mutex::unlock(), Mode::Double, 500);
     survives(&mutex::recover(), Mode::Double, 500);
     survives(&mutex::count_once(), Mode::Double, 500);
+}
+
+fn spawn_and_join() {
+    survives_by_calls(&spawn::spawn_and_join());
+}
+
+fn spawn_detached() {
+    survives_by_calls(&spawn::spawn_detached());
+}
+
+fn join() {
+    survives_by_calls(&spawn::join_it());
+}
+
+fn event_set() {
+    survives(&event::set_it(), Mode::Kill, 300);
+    survives(&event::clear_it(), Mode::Kill, 300);
+}
+
+fn event_wait() {
+    survives(&event::wait_for_it(), Mode::Kill, 300);
+    survives(&event::wait_in_vain(), Mode::Kill, 100);
+}
+
+fn event_frozen() {
+    survives(&event::set_it(), Mode::Freeze, 200);
+    survives(&event::clear_it(), Mode::Freeze, 200);
+    survives(&event::wait_for_it(), Mode::Freeze, 200);
+    survives(&event::wait_in_vain(), Mode::Freeze, 50);
+}
+
+fn chunks_filled() {
+    survives_by_calls(&chunks::run());
+}
+
+fn frames_sent() {
+    survives(&frames::send_it(), Mode::Kill, 300);
 }

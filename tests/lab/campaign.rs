@@ -28,12 +28,25 @@ pub struct Plan {
     pub most: usize,
     /// A start is left when it has so many findings.
     pub enough: u64,
+    /// Not before every instruction, but before and after every system call.
+    pub calls: bool,
 }
 
 impl Plan {
     /// `most` points of each start; all of them where `TINE_LAB=all`.
     pub fn short(most: usize) -> Plan {
-        Plan { most: if is_long() { usize::MAX } else { most }, enough: 5 }
+        Plan { most: if is_long() { usize::MAX } else { most }, enough: 5, calls: false }
+    }
+
+    /// For operations of very many instructions: before and after every system call; before all instructions where
+    /// `TINE_LAB=all`.
+    pub fn by_calls() -> Plan {
+        Plan { calls: !is_long(), ..Plan::short(usize::MAX) }
+    }
+
+    /// The first finding is enough.
+    pub fn until_found(self) -> Plan {
+        Plan { enough: 1, ..self }
     }
 }
 
@@ -164,6 +177,9 @@ impl<S> Stage<S> {
 impl<S, L> Lab<'_, S, L> {
     fn work(&self, mode: Mode) -> Result<(), Finding> {
         let baseline = self.baseline()?;
+        if self.plan.calls {
+            return self.all_calls(&baseline);
+        }
         let frozen = if mode == Mode::Freeze { Some(self.frozen()?) } else { None };
         let mut trace = self.trace(&baseline)?;
         // Of pairs there are as many in a short run: the root of each.
@@ -186,6 +202,32 @@ impl<S, L> Lab<'_, S, L> {
         self.tally.path(if self.slice == 0 { trace.len() } else { 0 });
         if self.slice == 0 && mode == Mode::Kill && !trace.sleeps.is_empty() {
             self.kill_asleep(&baseline)?;
+        }
+        Ok(())
+    }
+
+    /// Killed before and after each system call.
+    fn all_calls(&self, baseline: &Baseline) -> Result<(), Finding> {
+        let found = self.tally.findings();
+        for number in 1.. {
+            let (stage, mut victim) = self.begin()?;
+            let mut wake = || (self.operation.wake)(&stage.state);
+            match victim.run_to_call(number, &mut wake) {
+                Stop::Call | Stop::At(_) => {}
+                other => return Err(stopped(other)),
+            }
+            let over = victim.here() == baseline.end;
+            self.check_inheritable(&victim, baseline)?;
+            victim.kill();
+            let seen = self.conclude(stage)?;
+            self.tally.point();
+            let judged = self.judge(&seen, &baseline.never, &baseline.happened, self.operation.allowed);
+            if let Err(finding) = judged {
+                self.report(&finding, &format!(", {} system call {}", if number % 2 == 1 { "before" } else { "after" }, number.div_ceil(2)));
+            }
+            if over || self.tally.findings() - found >= self.plan.enough {
+                break;
+            }
         }
         Ok(())
     }
@@ -223,6 +265,10 @@ impl<S, L> Lab<'_, S, L> {
             }
         }
         Ok(())
+    }
+
+    fn is_unsteady(&self) -> bool {
+        self.operation.unsteady.or(self.start.unsteady).is_some()
     }
 
     fn report(&self, finding: &Finding, place: &str) {
@@ -305,7 +351,7 @@ impl<S, L> Lab<'_, S, L> {
         let (stage, mut victim) = self.begin()?;
         match self.bring(&mut victim, trace, k, &stage) {
             Ok(()) => Ok((stage, victim)),
-            Err(missed) if missed.kind == Kind::Missed && self.operation.unsteady.is_some() => {
+            Err(missed) if missed.kind == Kind::Missed && self.is_unsteady() => {
                 drop((victim, stage));
                 let (stage, mut victim) = self.begin()?;
                 // Wherever so many steps lead this time. If the operation is done before, its end is as good.
@@ -348,9 +394,11 @@ impl<S, L> Lab<'_, S, L> {
             return Err(Finding::new(Kind::Leaked, "a process of the victim's lives on"));
         }
         (self.operation.wake)(&stage.state);
-        if let Some(help) = self.operation.help {
-            self.ask(&stage, help)?;
-        }
+        stage.settle()?;
+        let helped = match self.operation.help {
+            Some(help) => Some(self.ask(&stage, help)?.said),
+            None => None,
+        };
         self.board.let_leave();
         for bystander in &mut stage.bystanders {
             match bystander.end() {
@@ -361,7 +409,10 @@ impl<S, L> Lab<'_, S, L> {
                 Some(_) => {}
             }
         }
-        let seen = self.ask(&stage, self.operation.observe)?;
+        let mut seen = self.ask(&stage, self.operation.observe)?;
+        if let Some(helped) = helped {
+            seen.said = format!("{helped}; {}", seen.said);
+        }
         if !process::no_orphans() {
             return Err(Finding::new(Kind::Leaked, "a process lives on"));
         }
@@ -422,6 +473,15 @@ impl<S, L> Lab<'_, S, L> {
         self.judge_held(seen, &[never.more, happened.more])
     }
 
+    fn check_inheritable(&self, victim: &Tracee, baseline: &Baseline) -> Result<(), Finding> {
+        let more: Vec<i32> = inheritable(victim.pid()).difference(&baseline.inheritable).copied().collect();
+        if more.is_empty() {
+            return Ok(());
+        }
+        let what = format!("an exec of another thread would hand on the new descriptors {more:?}");
+        Err(Finding::new(Kind::Leaked, what))
+    }
+
     fn judge_held(&self, seen: &Seen, right: &[Held]) -> Result<(), Finding> {
         if right.contains(&seen.more) {
             return Ok(());
@@ -437,11 +497,7 @@ impl<S, L> Lab<'_, S, L> {
     fn kill_at(&self, k: usize, trace: &Trace, baseline: &Baseline) -> Result<(), Finding> {
         let (stage, victim) = self.at(k, trace)?;
         if trace.is_after_call(k) {
-            let more: Vec<i32> = inheritable(victim.pid()).difference(&baseline.inheritable).copied().collect();
-            if !more.is_empty() {
-                let what = format!("an exec of another thread would hand on the new descriptors {more:?}");
-                return Err(Finding::new(Kind::Leaked, what));
-            }
+            self.check_inheritable(&victim, baseline)?;
         }
         victim.kill();
         let seen = self.conclude(stage)?;
@@ -480,8 +536,12 @@ impl<S, L> Lab<'_, S, L> {
                 victim.kill();
                 Ok((others, self.conclude(stage)?))
             };
-            let ((others, both), (_, alone)) = (first(true)?, first(false)?);
-            orders.push(Order { others, both, alone: Some(alone) });
+            match first(true) {
+                Ok((others, both)) => orders.push(Order { others, both, alone: Some(first(false)?.1) }),
+                // What the bystanders do to wake it they have done before it slept: no order for a waiter.
+                Err(finding) if woken && finding.kind == Kind::Hang => {}
+                Err(finding) => return Err(finding),
+            }
         }
         let (mut stage, mut victim) = self.begin()?;
         self.to_end(&mut victim, &stage)?;
@@ -568,7 +628,7 @@ impl<S, L> Lab<'_, S, L> {
 
 fn stopped(stop: Stop) -> Finding {
     match stop {
-        Stop::At(_) => Finding::new(Kind::Missed, "the victim is somewhere else"),
+        Stop::At(_) | Stop::Call => Finding::new(Kind::Missed, "the victim is somewhere else"),
         Stop::Asleep | Stop::Stuck => Finding::new(Kind::Hang, "the victim does not come to its end"),
         Stop::Ended(status) => Finding::new(Kind::Torn, format!("the victim ended by itself: {}", status.describe())),
     }

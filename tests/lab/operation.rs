@@ -21,7 +21,8 @@ pub struct Operation<S: 'static, L: 'static> {
     /// In the lab, when the victim sleeps in the operation, and when it is dead: opens the gate behind which a
     /// bystander waits to wake it.
     pub wake: fn(&S),
-    /// In a survivor, when the victim is dead: what it takes for the bystanders to end.
+    /// In a survivor, when the victim is dead: what it takes for the bystanders to end. What it tells is part of what is
+    /// seen.
     pub help: Option<fn(&S) -> String>,
     /// In a survivor, while the victim stands still: what can others do?
     pub meanwhile: Option<Meanwhile<S>>,
@@ -40,6 +41,8 @@ pub struct Start<S: 'static> {
     pub before: Vec<fn(&S)>,
     /// Others that come when the victim stands before its operation.
     pub after: Vec<fn(&S)>,
+    /// As in [`Operation`], for this start.
+    pub unsteady: Option<&'static str>,
 }
 
 /// What others do while the victim stands still, and what they may observe besides what they would observe before it
@@ -58,12 +61,17 @@ pub struct Recovery<S: 'static> {
 
 impl<S> Start<S> {
     pub fn new(name: &'static str, setup: fn() -> S) -> Start<S> {
-        Start { name, setup, before: Vec::new(), after: Vec::new() }
+        Start { name, setup, before: Vec::new(), after: Vec::new(), unsteady: None }
     }
 
     /// One more process, that is there before the victim.
     pub fn beside(mut self, bystander: fn(&S)) -> Start<S> {
         self.before.push(bystander);
+        self
+    }
+
+    pub fn unsteady(mut self, why: &'static str) -> Start<S> {
+        self.unsteady = Some(why);
         self
     }
 

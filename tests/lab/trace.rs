@@ -1,26 +1,41 @@
 //! The path of an operation through its instructions, and how to come to each of them again.
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::tracee::{Expect, Stop, Tracee};
 
 /// What was executed between two marks.
 #[derive(Debug)]
 pub struct Trace {
-    /// Addresses, in the order of execution. Before `path[k]` the process can be stopped.
-    path: Vec<usize>,
-    /// How often `path[k]` had been *entered* before: what a breakpoint there counts. A string instruction that repeats
-    /// itself (`rep movsb`) is one entry with many steps.
-    entered: Vec<u32>,
-    /// How many steps `k` is behind the entry into its string instruction; 0 for all others.
-    repeats: Vec<u32>,
-    /// Where the kernel or other processes could see something: system calls and locked instructions.
-    visible: Vec<bool>,
-    /// System calls, after which there may be a new descriptor.
-    calls: Vec<bool>,
+    /// In the order of execution. Before each the process can be stopped.
+    steps: Vec<Step>,
     /// The calls in which it slept until it was woken.
     pub sleeps: Vec<usize>,
     /// Where it stops when it is done.
     pub end: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Step {
+    address: usize,
+    code: Code,
+    /// How often this address had been *entered* before: what a breakpoint there counts. A string instruction that
+    /// repeats itself (`rep movsb`) is one entry with many steps.
+    entered: u32,
+    /// How many steps this one is behind the entry into its string instruction; 0 for all others.
+    repeats: u32,
+}
+
+/// What an instruction is, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Code {
+    /// A system call.
+    Call,
+    /// Another one whose effect processes on other CPUs see at once: with a lock.
+    Locked,
+    /// Repeats itself.
+    String,
+    Other,
 }
 
 /// How to come to an instruction: to a breakpoint, so many times, then by single steps.
@@ -29,6 +44,22 @@ pub struct Way {
     /// None: it is near the beginning, and stepped to.
     pub breakpoint: Option<(usize, u32)>,
     pub steps: u32,
+}
+
+impl Way {
+    /// In stops.
+    fn cost(&self) -> u32 {
+        self.steps + self.breakpoint.map_or(0, |(_, hits)| hits + 1)
+    }
+}
+
+/// Where the kernel has put the code that reads its clocks; the same in all children of a process.
+fn clock_code() -> Range<usize> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let line = maps.lines().find(|line| line.ends_with("[vdso]"));
+    let ends = line.and_then(|line| line.split(' ').next()?.split_once('-'));
+    let parse = |word: &str| usize::from_str_radix(word, 16).unwrap_or(0);
+    ends.map_or(0..0, |(from, to)| parse(from)..parse(to))
 }
 
 /// More than any operation that is worth it.
@@ -41,33 +72,22 @@ impl Trace {
     ///
     /// What stopped it.
     pub fn record(tracee: &mut Tracee, end: usize, mut wake: impl FnMut()) -> Result<Trace, Stop> {
-        let mut trace = Trace {
-            path: Vec::new(),
-            entered: Vec::new(),
-            repeats: Vec::new(),
-            visible: Vec::new(),
-            calls: Vec::new(),
-            sleeps: Vec::new(),
-            end,
-        };
-        let mut counts = HashMap::<usize, u32>::new();
+        let mut trace = Trace { steps: Vec::new(), sleeps: Vec::new(), end };
+        let mut known = HashMap::<usize, (Code, u32)>::new();
+        let clock = clock_code();
         let mut at = tracee.here();
         while at != end {
-            if trace.path.len() == LONGEST {
+            if trace.steps.len() == LONGEST {
                 return Err(Stop::Stuck);
             }
-            let code = tracee.word(at).to_le_bytes();
-            let repeated = trace.path.last() == Some(&at) && is_string_instruction(&code);
-            let count = counts.entry(at).or_default();
-            *count += u32::from(!repeated);
-            trace.entered.push(*count - 1);
-            trace.repeats.push(if repeated { trace.repeats.last().map_or(0, |n| n + 1) } else { 0 });
-            trace.visible.push(is_visible(&code));
-            trace.calls.push(is_call(&code));
-            trace.path.push(at);
+            let (code, count) = known.entry(at).or_insert_with(|| (Code::of(&tracee.word(at).to_le_bytes()), 0));
+            let before = trace.steps.last().filter(|last| *code == Code::String && last.address == at);
+            let repeats = before.map_or(0, |last| last.repeats + 1);
+            *count += u32::from(repeats == 0);
+            trace.steps.push(Step { address: at, code: *code, entered: *count - 1, repeats });
             at = match tracee.step(Expect::Running) {
                 Stop::Asleep => {
-                    trace.sleeps.push(trace.path.len() - 1);
+                    trace.sleeps.push(trace.steps.len() - 1);
                     wake();
                     match tracee.wait_on() {
                         Stop::At(at) => at,
@@ -77,45 +97,53 @@ impl Trace {
                 Stop::At(at) => at,
                 other => return Err(other),
             };
+            if clock.contains(&at) {
+                trace.cut_detour(at, &clock, &mut known);
+            }
         }
         Ok(trace)
     }
 
+    /// Reading a clock is done again where the kernel has written it meanwhile. Under the tracer, for which a hundred
+    /// instructions take milliseconds, that happens all the time, and to a free victim hardly ever: its path is the one
+    /// without the repetition.
+    fn cut_detour(&mut self, at: usize, clock: &Range<usize>, known: &mut HashMap<usize, (Code, u32)>) {
+        let visit = self.steps.iter().rposition(|step| !clock.contains(&step.address)).map_or(0, |last| last + 1);
+        if let Some(before) = self.steps[visit..].iter().position(|step| step.address == at) {
+            for step in self.steps.drain(visit + before..) {
+                known.entry(step.address).and_modify(|(_, count)| *count -= u32::from(step.repeats == 0));
+            }
+        }
+    }
+
     /// How many instructions there are.
     pub fn len(&self) -> usize {
-        self.path.len()
+        self.steps.len()
     }
 
     /// The address of the `k`-th.
     pub fn address(&self, k: usize) -> usize {
-        self.path[k]
+        self.steps[k].address
     }
 
     /// Whether the instruction before the `k`-th was a system call.
     pub fn is_after_call(&self, k: usize) -> bool {
-        k.checked_sub(1).is_some_and(|before| self.calls[before])
+        k.checked_sub(1).is_some_and(|before| self.steps[before].code == Code::Call)
     }
 
     /// The cheapest way to the `k`-th: a stop at a breakpoint costs about as much as a step.
     pub fn way(&self, k: usize) -> Way {
-        let steps_only = (k as u32, Way { breakpoint: None, steps: k as u32 });
+        /// How far back to look for an instruction that was not come by so often: before a loop.
+        const BACK: usize = 64;
+        let steps_only = Way { breakpoint: None, steps: k as u32 };
         // The first instruction is where the tracee stands: a breakpoint there may or may not be met.
-        let first = self.path[0];
-        let candidates = (k.saturating_sub(64)..=k).filter(|&i| self.repeats[i] == 0 && self.path[i] != first);
-        let ways = candidates.map(|i| {
-            let (hits, steps) = (self.entered[i] + 1, (k - i) as u32);
-            (hits + steps + 1, Way { breakpoint: Some((self.path[i], hits)), steps })
+        let usable = |i: &usize| self.steps[*i].repeats == 0 && self.steps[*i].address != self.steps[0].address;
+        let entry = k - self.steps[k].repeats as usize;
+        let ways = (k.saturating_sub(BACK)..=k).chain([entry]).filter(usable).map(|i| {
+            let Step { address, entered, .. } = self.steps[i];
+            Way { breakpoint: Some((address, entered + 1)), steps: (k - i) as u32 }
         });
-        let far = self.repeats[k] > 60;
-        let entry = k - self.repeats[k] as usize;
-        let from_entry = far.then(|| {
-            (
-                self.repeats[k] + 1,
-                Way { breakpoint: Some((self.path[entry], self.entered[entry] + 1)), steps: (k - entry) as u32 },
-            )
-        });
-        // A loop that was gone through very often is better left to fewer hits far before it.
-        ways.chain(from_entry).chain([steps_only]).min_by_key(|(cost, _)| *cost).expect("there is always one").1
+        ways.chain([steps_only]).min_by_key(Way::cost).expect("there is always one")
     }
 
     /// Up to `most` of the instructions, spread evenly, and with all those around what others can see.
@@ -124,7 +152,8 @@ impl Trace {
         if n <= most {
             return (0..n).collect();
         }
-        let near = |k: usize| self.visible[k] || (k > 0 && self.visible[k - 1]);
+        let visible = |k: usize| matches!(self.steps[k].code, Code::Call | Code::Locked);
+        let near = |k: usize| visible(k) || (k > 0 && visible(k - 1));
         let mut chosen: Vec<usize> = (0..n).filter(|&k| near(k)).collect();
         if chosen.len() > most / 2 {
             let all = chosen.len();
@@ -140,41 +169,37 @@ impl Trace {
 
     /// Whether the two went the same way.
     pub fn is_same_as(&self, other: &Trace) -> bool {
-        self.path == other.path && self.sleeps == other.sleeps
+        self.steps == other.steps && self.sleeps == other.sleeps
     }
 }
 
-/// `rep` before `movs`, `stos`, `cmps`, `scas`, `lods`: F3 or F2, perhaps more prefixes, A4..A7 or AA..AF.
-fn is_string_instruction(code: &[u8]) -> bool {
-    let mut rest = code.iter().skip_while(|&&byte| matches!(byte, 0x66 | 0x67));
-    if !matches!(rest.next(), Some(0xF2 | 0xF3)) {
-        return false;
+impl Code {
+    fn of(code: &[u8]) -> Code {
+        if code.starts_with(&[0x0F, 0x05]) {
+            return Code::Call;
+        }
+        let is_prefix = |byte: &u8| matches!(byte, 0x40..=0x4F | 0x66 | 0x67 | 0xF0 | 0xF2 | 0xF3);
+        let length = code.iter().take_while(|byte| is_prefix(byte)).count();
+        let (prefixes, opcode) = (&code[..length], code.get(length));
+        match opcode {
+            // `movs`, `cmps`, `stos`, `lods`, `scas` behind `rep`.
+            Some(0xA4..=0xA7 | 0xAA..=0xAF) if prefixes.iter().any(|byte| matches!(byte, 0xF2 | 0xF3)) => Code::String,
+            _ if prefixes.contains(&0xF0) => Code::Locked,
+            // `xchg` with memory needs no prefix.
+            Some(0x86 | 0x87) => Code::Locked,
+            _ => Code::Other,
+        }
     }
-    let opcode = rest.find(|&&byte| !matches!(byte, 0x40..=0x4F | 0x66 | 0x67 | 0xF2 | 0xF3));
-    matches!(opcode, Some(0xA4..=0xA7 | 0xAA..=0xAF))
 }
 
-/// `syscall`.
-fn is_call(code: &[u8]) -> bool {
-    code.starts_with(&[0x0F, 0x05])
-}
-
-/// A system call, whatever has the prefix `lock`, and `xchg` with memory, which needs no prefix.
-fn is_visible(code: &[u8]) -> bool {
-    if is_call(code) {
-        return true;
-    }
-    let after = code.iter().take_while(|&&byte| matches!(byte, 0x40..=0x4F | 0x66)).count();
-    code[..after.min(7) + 1].contains(&0xF0) || matches!(code.get(after), Some(0x86 | 0x87 | 0xF0))
-}
-
-/// The kinds of instructions that are told apart, by their bytes.
+/// The kinds of instructions are told apart by their bytes.
 pub fn check_instructions() {
-    assert!(is_string_instruction(&[0xF3, 0xA4, 0xC3]), "rep movsb");
-    assert!(is_string_instruction(&[0xF3, 0x48, 0xA5]), "rep movsq");
-    assert!(!is_string_instruction(&[0xF3, 0x90]), "pause");
-    assert!(is_visible(&[0x0F, 0x05]), "syscall");
-    assert!(is_visible(&[0xF0, 0x0F, 0xB1, 0x0F]), "lock cmpxchg");
-    assert!(is_visible(&[0x87, 0x07]), "xchg");
-    assert!(!is_visible(&[0x48, 0x89, 0x07]), "mov");
+    assert_eq!(Code::of(&[0xF3, 0xA4, 0xC3]), Code::String, "rep movsb");
+    assert_eq!(Code::of(&[0xF3, 0x48, 0xA5]), Code::String, "rep movsq");
+    assert_eq!(Code::of(&[0xF3, 0x90]), Code::Other, "pause");
+    assert_eq!(Code::of(&[0x0F, 0x05]), Code::Call, "syscall");
+    assert_eq!(Code::of(&[0xF0, 0x0F, 0xB1, 0x0F]), Code::Locked, "lock cmpxchg");
+    assert_eq!(Code::of(&[0xF0, 0x48, 0x0F, 0xB1, 0x0F]), Code::Locked, "lock cmpxchg, 64 bits");
+    assert_eq!(Code::of(&[0x48, 0x87, 0x07]), Code::Locked, "xchg");
+    assert_eq!(Code::of(&[0x48, 0x89, 0x07]), Code::Other, "mov");
 }

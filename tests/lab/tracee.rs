@@ -17,6 +17,8 @@ pub struct Tracee {
 pub enum Stop {
     /// A mark, a breakpoint, a single step: the address of the instruction that would come next.
     At(usize),
+    /// It comes to a system call, or from one.
+    Call,
     /// It sleeps in a system call, until somebody else does something. Told once for each call of a `run` or `step`.
     Asleep,
     /// It has ended, which no operation should do.
@@ -63,7 +65,8 @@ impl Tracee {
             other => return Err(io::Error::other(format!("the victim did not come to its operation: {other:?}"))),
         }
         // Who dies with the tracer does not run on into what nobody watches.
-        tracee.request(libc::PTRACE_SETOPTIONS, libc::PTRACE_O_EXITKILL as usize)?;
+        let options = libc::PTRACE_O_EXITKILL | libc::PTRACE_O_TRACESYSGOOD;
+        tracee.request(libc::PTRACE_SETOPTIONS, options as usize)?;
         Ok(tracee)
     }
 
@@ -130,6 +133,22 @@ impl Tracee {
             }
             if !matches!(stop, Stop::At(_)) {
                 return stop;
+            }
+        }
+        stop
+    }
+
+    /// On to the `number`-th entry into, or return from, a system call; no further than the next mark.
+    pub fn run_to_call(&mut self, number: usize, wake: &mut dyn FnMut()) -> Stop {
+        let mut stop = Stop::Call;
+        for _ in 0..number {
+            stop = self.go(libc::PTRACE_SYSCALL, Expect::Running);
+            if stop == Stop::Asleep {
+                wake();
+                stop = self.wait_on();
+            }
+            if stop != Stop::Call {
+                break;
             }
         }
         stop
@@ -205,6 +224,7 @@ impl Tracee {
             };
             return match status.stop_signal() {
                 Some(libc::SIGTRAP) => Ok(Stop::At(self.here())),
+                Some(CALL) => Ok(Stop::Call),
                 Some(signal) => Err(signal),
                 None => {
                     self.ended = true;
@@ -233,6 +253,9 @@ impl Drop for Tracee {
         self.end();
     }
 }
+
+/// How the kernel reports a system call, by PTRACE_O_TRACESYSGOOD.
+const CALL: i32 = libc::SIGTRAP | 0x80;
 
 /// The exit code of a child that may not be traced.
 const REFUSED: i32 = 98;

@@ -3,3 +3,7 @@ pub mod toy_lock;
 pub mod toy_ring;
 pub mod toy_share;
 pub mod mutex;
+pub mod spawn;
+pub mod chunks;
+pub mod event;
+pub mod frames;
