@@ -9,7 +9,7 @@ mod operations;
 use lab::campaign::{self, Mode, Plan};
 use lab::finding::{Kind, Tally};
 use lab::operation::Operation;
-use operations::{chunks, event, frames, mutex, spawn, toy_lock, toy_ring, toy_share};
+use operations::{chunks, event, frames, mutex, segment, spawn, toy_lock, toy_ring, toy_share};
 
 fn main() {
     support::run(cases![
@@ -43,6 +43,9 @@ fn main() {
         event_frozen,
         chunks_filled,
         frames_sent,
+        segment_created,
+        segment_opened,
+        segment_removed,
     ]);
 }
 
@@ -212,4 +215,18 @@ fn chunks_filled() {
 
 fn frames_sent() {
     survives(&frames::send_it(), Mode::Kill, 300);
+}
+
+fn segment_created() {
+    survives(&segment::create(), Mode::Kill, 200);
+    survives(&segment::create_or_recover(), Mode::Kill, 200);
+}
+
+fn segment_opened() {
+    survives(&segment::open(), Mode::Kill, 200);
+}
+
+fn segment_removed() {
+    survives(&segment::unlink(), Mode::Kill, 200);
+    survives(&segment::give_up(), Mode::Kill, 200);
 }

@@ -1,4 +1,6 @@
 //! Where the processes of a run write what the lab has to know.
+use std::fmt;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -6,7 +8,8 @@ use tine::memory::Shared;
 
 use super::resources::Held;
 
-const ROOM: usize = 2048;
+/// The longest observation.
+const ROOM: usize = 512;
 
 tine::share! {
     pub struct Page {
@@ -30,8 +33,8 @@ tine::share! {
 #[derive(Debug, Clone)]
 pub struct Board(Shared<Page>);
 
-impl std::fmt::Debug for Page {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Page")
     }
 }
@@ -75,7 +78,7 @@ impl Board {
 
     /// By the survivor: what it observed.
     pub fn say(&self, text: &str, more: Held) {
-        assert!(text.len() < ROOM, "an observation of {} bytes does not fit", text.len());
+        assert!(text.len() <= ROOM, "an observation of {} bytes does not fit", text.len());
         for (at, byte) in text.bytes().enumerate() {
             self.0.text[at].store(byte, Ordering::Relaxed);
         }
@@ -84,14 +87,69 @@ impl Board {
         self.0.length.store(text.len() as u32 + 1, Ordering::SeqCst);
     }
 
-    pub fn said(&self) -> Option<(String, Held)> {
-        let length = self.0.length.load(Ordering::SeqCst).checked_sub(1)?;
-        let bytes = self.0.text[..length as usize].iter().map(|byte| byte.load(Ordering::Relaxed)).collect();
+    pub fn said(&self) -> Option<(Text, Held)> {
+        let length = self.0.length.load(Ordering::SeqCst).checked_sub(1)? as usize;
+        let mut text = Text::default();
+        for (to, from) in text.bytes.iter_mut().zip(&self.0.text[..length]) {
+            *to = from.load(Ordering::Relaxed);
+        }
+        text.length = length;
         let held = Held {
             descriptors: self.0.descriptors.load(Ordering::Relaxed) as i64,
             pages: self.0.pages.load(Ordering::Relaxed) as i64,
         };
-        Some((String::from_utf8(bytes).expect("the survivor wrote text"), held))
+        Some((text, held))
+    }
+}
+
+/// A short text that is not on the heap: a victim is a copy of the lab, and is to find the same heap in each run, since
+/// the way through an allocator depends on it.
+#[derive(Clone, Copy)]
+pub struct Text {
+    length: usize,
+    bytes: [u8; ROOM],
+}
+
+impl Default for Text {
+    fn default() -> Text {
+        Text { length: 0, bytes: [0; ROOM] }
+    }
+}
+
+impl Text {
+    /// As far as there is room.
+    pub fn push(&mut self, text: &str) {
+        let room = &mut self.bytes[self.length..];
+        let length = text.len().min(room.len());
+        room[..length].copy_from_slice(&text.as_bytes()[..length]);
+        self.length += length;
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        str::from_utf8(&self.bytes[..self.length]).unwrap_or("no text")
+    }
+}
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text);
+        Ok(())
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Text) -> bool {
+        **self == **other
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
     }
 }
 

@@ -1,12 +1,11 @@
 //! A campaign: an operation is stopped before every instruction, from each of its starts.
-use std::collections::BTreeSet;
 use std::io::{Read, Write};
 
-use super::board::Board;
+use super::board::{Board, Text};
 use super::finding::{Finding, Kind, Tally};
 use super::operation::{Operation, Start};
 use super::process::{self, Process, Ticks};
-use super::resources::{Held, fill_heap, inheritable};
+use super::resources::{Held, Numbers, fill_heap, inheritable};
 use super::trace::{Trace, Way};
 use super::tracee::{Expect, Stop, Tracee, mark};
 
@@ -103,11 +102,12 @@ fn work<S, L>(operation: &Operation<S, L>, mode: Mode, plan: Plan, pieces: &mut 
     let _ticks = Ticks::start();
     let board = Board::new();
     let tally = Tally::default();
+    let mut records = Records { trace: Trace::new(), again: Trace::new(), second: Trace::new() };
     let mut piece = [0];
     while pieces.read_exact(&mut piece).is_ok() {
         let (start, slice) = (&operation.starts[usize::from(piece[0]) / slices()], usize::from(piece[0]) % slices());
         let lab = Lab { operation, start, slice, plan, board: &board, tally: &tally };
-        if let Err(finding) = lab.work(mode) {
+        if let Err(finding) = lab.work(mode, &mut records) {
             lab.report(&finding, "");
         }
     }
@@ -124,6 +124,15 @@ struct Lab<'a, S: 'static, L: 'static> {
     tally: &'a Tally,
 }
 
+/// The paths that a worker has on its desk.
+struct Records {
+    trace: Trace,
+    /// The same once more, where a victim did not take it.
+    again: Trace,
+    /// Of who recovers from the victim's death.
+    second: Trace,
+}
+
 /// The world at the start: the shared state, and who else lives.
 struct Stage<S> {
     state: S,
@@ -131,9 +140,9 @@ struct Stage<S> {
 }
 
 /// What survivors see at the end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Seen {
-    said: String,
+    said: Text,
     /// How much more the survivor holds than before it looked.
     more: Held,
 }
@@ -145,7 +154,7 @@ struct Baseline {
     /// The address behind the second mark.
     end: usize,
     /// Descriptors that an exec hands on, before the operation.
-    inheritable: BTreeSet<i32>,
+    inheritable: Numbers,
 }
 
 /// What is right where others act while the victim stands still.
@@ -157,7 +166,7 @@ struct Frozen {
 /// One order of the victim's operation and what the others do.
 struct Order {
     /// What the others see.
-    others: String,
+    others: Text,
     /// What is seen at the end, when both were done.
     both: Seen,
     /// The same without the operation; None where it is done already.
@@ -175,32 +184,33 @@ impl<S> Stage<S> {
 }
 
 impl<S, L> Lab<'_, S, L> {
-    fn work(&self, mode: Mode) -> Result<(), Finding> {
+    fn work(&self, mode: Mode, records: &mut Records) -> Result<(), Finding> {
         let baseline = self.baseline()?;
         if self.plan.calls {
             return self.all_calls(&baseline);
         }
         let frozen = if mode == Mode::Freeze { Some(self.frozen()?) } else { None };
-        let mut trace = self.trace(&baseline)?;
+        self.record(&mut records.trace, &baseline)?;
         // Of pairs there are as many in a short run: the root of each.
         let most = if mode == Mode::Double && !is_long() { self.plan.most.isqrt() } else { self.plan.most };
         for attempt in 1..=ATTEMPTS {
-            match self.all_points(mode, &trace, &baseline, frozen.as_ref(), most) {
+            records.trace.choose(most);
+            match self.all_points(mode, records, &baseline, frozen.as_ref(), most) {
                 Ok(()) => break,
                 // Under the tracer time passes slowly: who reads a clock that ticks meanwhile reads again. Such a path is
                 // not that of a free run.
-                Err(missed) => {
-                    let again = self.trace(&baseline)?;
-                    if attempt == ATTEMPTS || again.is_same_as(&trace) {
-                        self.report(&missed, "");
+                Err((missed, k)) => {
+                    self.record(&mut records.again, &baseline)?;
+                    if attempt == ATTEMPTS || records.again.is_same_as(&records.trace) {
+                        self.report(&missed, &self.place(&records.trace, k));
                         break;
                     }
-                    trace = again;
+                    std::mem::swap(&mut records.trace, &mut records.again);
                 }
             }
         }
-        self.tally.path(if self.slice == 0 { trace.len() } else { 0 });
-        if self.slice == 0 && mode == Mode::Kill && !trace.sleeps.is_empty() {
+        self.tally.path(if self.slice == 0 { records.trace.len() } else { 0 });
+        if self.slice == 0 && mode == Mode::Kill && !records.trace.sleeps.is_empty() {
             self.kill_asleep(&baseline)?;
         }
         Ok(())
@@ -232,20 +242,23 @@ impl<S, L> Lab<'_, S, L> {
         Ok(())
     }
 
-    /// Each point. Fails where the victim takes another path than the trace.
+    /// Each point. Fails where the victim takes another path than the trace; nothing is allocated before the path is
+    /// recorded once more.
     fn all_points(
         &self,
         mode: Mode,
-        trace: &Trace,
+        records: &mut Records,
         baseline: &Baseline,
         frozen: Option<&Frozen>,
         most: usize,
-    ) -> Result<(), Finding> {
+    ) -> Result<(), (Finding, usize)> {
         let (found, done) = (self.tally.findings(), self.tally.points());
-        for (number, k) in trace.sample(most).into_iter().enumerate().filter(|(n, _)| n % slices() == self.slice) {
-            let act = || match (mode, frozen) {
+        let Records { trace, second, .. } = records;
+        let chosen = trace.chosen().iter().copied().enumerate();
+        for (number, k) in chosen.filter(|(n, _)| n % slices() == self.slice) {
+            let mut act = || match (mode, frozen) {
                 (Mode::Freeze, Some(frozen)) => self.freeze_at(k, trace, frozen, baseline, number / slices() % 2 == 0),
-                (Mode::Double, _) => self.kill_twice(k, trace, baseline, most),
+                (Mode::Double, _) => self.kill_twice(k, trace, baseline, second, most),
                 _ => self.kill_at(k, trace, baseline),
             };
             let mut result = act();
@@ -256,7 +269,7 @@ impl<S, L> Lab<'_, S, L> {
                 Ok(()) => {}
                 Err(finding) if finding.kind == Kind::Missed => {
                     self.tally.forget_points(self.tally.points() - done);
-                    return Err(Finding::new(finding.kind, format!("{}{}", finding.what, self.place(trace, k))));
+                    return Err((finding, k));
                 }
                 Err(finding) => self.report(&finding, &self.place(trace, k)),
             }
@@ -276,9 +289,8 @@ impl<S, L> Lab<'_, S, L> {
         println!("{:?}: {}, {}{place}: {}", finding.kind, self.operation.name, self.start.name, finding.what);
     }
 
-    /// In words that can be looked up: `addr2line -e BINARY ADDRESS`.
     fn place(&self, trace: &Trace, k: usize) -> String {
-        format!(", before instruction {k} of {} ({:#x})", trace.len(), trace.address(k) - process::image_base())
+        format!(", before instruction {k} of {} ({})", trace.len(), process::place_of(trace.address(k)))
     }
 
     // ------------------------------------------------------------------------------------------- parts of a run
@@ -410,8 +422,10 @@ impl<S, L> Lab<'_, S, L> {
             }
         }
         let mut seen = self.ask(&stage, self.operation.observe)?;
-        if let Some(helped) = helped {
-            seen.said = format!("{helped}; {}", seen.said);
+        if let Some(mut said) = helped {
+            said.push("; ");
+            said.push(&seen.said);
+            seen.said = said;
         }
         if !process::no_orphans() {
             return Err(Finding::new(Kind::Leaked, "a process lives on"));
@@ -449,13 +463,12 @@ impl<S, L> Lab<'_, S, L> {
         }
     }
 
-    fn trace(&self, baseline: &Baseline) -> Result<Trace, Finding> {
+    fn record(&self, trace: &mut Trace, baseline: &Baseline) -> Result<(), Finding> {
         let (stage, mut victim) = self.begin()?;
-        let trace = Trace::record(&mut victim, baseline.end, || (self.operation.wake)(&stage.state));
+        let recorded = trace.record(&mut victim, baseline.end, || (self.operation.wake)(&stage.state));
         victim.kill();
-        let trace = trace.map_err(stopped)?;
-        self.conclude(stage)?;
-        Ok(trace)
+        recorded.map_err(stopped)?;
+        self.conclude(stage).map(drop)
     }
 
     fn judge(&self, seen: &Seen, never: &Seen, happened: &Seen, allowed: fn(&str) -> bool) -> Result<(), Finding> {
@@ -474,11 +487,11 @@ impl<S, L> Lab<'_, S, L> {
     }
 
     fn check_inheritable(&self, victim: &Tracee, baseline: &Baseline) -> Result<(), Finding> {
-        let more: Vec<i32> = inheritable(victim.pid()).difference(&baseline.inheritable).copied().collect();
+        let more = inheritable(victim.pid()).without(baseline.inheritable);
         if more.is_empty() {
             return Ok(());
         }
-        let what = format!("an exec of another thread would hand on the new descriptors {more:?}");
+        let what = format!("an exec of another thread would hand on the new descriptors {:?}", more.list());
         Err(Finding::new(Kind::Leaked, what))
     }
 
@@ -570,7 +583,7 @@ impl<S, L> Lab<'_, S, L> {
             fitting.extend(dead.then_some(&baseline.never));
         }
         if fitting.is_empty() {
-            let right: Vec<&String> = right.orders.iter().map(|order| &order.others).collect();
+            let right: Vec<&Text> = right.orders.iter().map(|order| &order.others).collect();
             let what = format!("beside a victim that stands still {others:?} is seen, none of {right:?}");
             return Err(Finding::new(Kind::Torn, what));
         }
@@ -583,7 +596,7 @@ impl<S, L> Lab<'_, S, L> {
         let fits = fitting.iter().any(|one| one.said == seen.said) || (dead && (self.operation.allowed)(&seen.said));
         if !fits {
             let how = if resume { "went on" } else { "was killed" };
-            let right: Vec<&String> = fitting.iter().map(|one| &one.said).collect();
+            let right: Vec<&Text> = fitting.iter().map(|one| &one.said).collect();
             let what = format!("others saw {others:?}, the victim {how}: seen is {:?}, none of {right:?}", seen.said);
             return Err(Finding::new(if acknowledged { Kind::Lost } else { Kind::Torn }, what));
         }
@@ -592,7 +605,14 @@ impl<S, L> Lab<'_, S, L> {
     }
 
     /// The victim dies at `k`, and who recovers at `most` of the instructions of that.
-    fn kill_twice(&self, k: usize, trace: &Trace, baseline: &Baseline, most: usize) -> Result<(), Finding> {
+    fn kill_twice(
+        &self,
+        k: usize,
+        trace: &Trace,
+        baseline: &Baseline,
+        path: &mut Trace,
+        most: usize,
+    ) -> Result<(), Finding> {
         let allowed = self.operation.recovery.as_ref().expect("the operation says how it is recovered from").allowed;
         let dead = || {
             let (mut stage, victim) = self.at(k, trace)?;
@@ -609,18 +629,19 @@ impl<S, L> Lab<'_, S, L> {
         let with = self.conclude(stage)?;
         let stage = dead()?;
         let mut second = self.recoverer(&stage)?;
-        let path = Trace::record(&mut second, end, || (self.operation.wake)(&stage.state)).map_err(stopped)?;
+        path.record(&mut second, end, || (self.operation.wake)(&stage.state)).map_err(stopped)?;
         second.kill();
         drop(stage);
-        for j in path.sample(most) {
+        path.choose(most);
+        for &j in path.chosen() {
             let stage = dead()?;
             let mut second = self.recoverer(&stage)?;
-            self.bring(&mut second, &path, j, &stage)?;
+            self.bring(&mut second, path, j, &stage)?;
             second.kill();
             let seen = self.conclude(stage)?;
             self.tally.point();
             let judged = self.judge(&seen, &without, &with, allowed);
-            judged.map_err(|f| Finding::new(f.kind, format!("recovery killed{}: {}", self.place(&path, j), f.what)))?;
+            judged.map_err(|f| Finding::new(f.kind, format!("recovery killed{}: {}", self.place(path, j), f.what)))?;
         }
         Ok(())
     }

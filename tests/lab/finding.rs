@@ -1,4 +1,5 @@
 //! What a lab finds, and counts.
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::{self, Read, Write};
 
@@ -29,11 +30,11 @@ pub const KINDS: [(Kind, &str); 5] = [
 #[derive(Clone, Debug)]
 pub struct Finding {
     pub kind: Kind,
-    pub what: String,
+    pub what: Cow<'static, str>,
 }
 
 impl Finding {
-    pub fn new(kind: Kind, what: impl Into<String>) -> Finding {
+    pub fn new(kind: Kind, what: impl Into<Cow<'static, str>>) -> Finding {
         Finding { kind, what: what.into() }
     }
 }

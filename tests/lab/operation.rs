@@ -32,6 +32,9 @@ pub struct Operation<S: 'static, L: 'static> {
     pub unsteady: Option<&'static str>,
 }
 
+/// Why the path of many an operation is not the same each time.
+pub const ALLOCATES: &str = "it allocates, and where memory is found depends on what was there before";
+
 /// From where an operation starts.
 pub struct Start<S: 'static> {
     pub name: &'static str,

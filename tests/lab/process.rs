@@ -1,9 +1,12 @@
 //! Bare processes of the lab: forked without the library, waited for with a limit, and never left behind.
+use std::fmt::Write;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::time::{Duration, Instant};
+
+use super::board::Text;
 
 /// How long a process may sleep, or compute, where it should be done at once.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -168,7 +171,9 @@ impl Watch {
 /// The letter of proc_pid_stat(5); `X` if there is no such process.
 pub fn state(pid: i32) -> u8 {
     let mut room = [0; 256];
-    let text = read_short(&format!("/proc/{pid}/stat\0"), &mut room);
+    let mut path = Text::default();
+    let _ = write!(path, "/proc/{pid}/stat\0");
+    let text = read_short(&path, &mut room);
     // The name in brackets may hold anything; what follows its last bracket is regular.
     let after = text.iter().rposition(|&byte| byte == b')').map(|at| at + 2);
     after.and_then(|at| text.get(at)).copied().unwrap_or(b'X')
@@ -176,8 +181,9 @@ pub fn state(pid: i32) -> u8 {
 
 fn cpu_time(pid: i32) -> Duration {
     let mut room = [0; 128];
-    let text = read_short(&format!("/proc/{pid}/schedstat\0"), &mut room);
-    let text = String::from_utf8_lossy(text);
+    let mut path = Text::default();
+    let _ = write!(path, "/proc/{pid}/schedstat\0");
+    let text = str::from_utf8(read_short(&path, &mut room)).unwrap_or_default();
     Duration::from_nanos(text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0))
 }
 
@@ -288,10 +294,22 @@ pub fn adopt_orphans() {
     unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
 }
 
-/// Where this program is loaded: what its addresses are counted from in its file.
-pub fn image_base() -> usize {
-    let mut room = [0; 64];
-    let text = read_short("/proc/self/maps\0", &mut room);
-    let text = String::from_utf8_lossy(text);
-    text.split('-').next().and_then(|word| usize::from_str_radix(word, 16).ok()).unwrap_or(0)
+/// What of this process is at `address`: `lab+0x1234`, to be looked up by `addr2line -e`.
+pub fn place_of(address: usize) -> String {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let mut base = 0;
+    let mut last = "";
+    for line in maps.lines() {
+        let Some((range, rest)) = line.split_once(' ') else { continue };
+        let Some((from, to)) = range.split_once('-') else { continue };
+        let parse = |word| usize::from_str_radix(word, 16).unwrap_or(0);
+        let file = rest.rsplit(['/', ' ']).next().unwrap_or_default();
+        if file != last {
+            (base, last) = (parse(from), file);
+        }
+        if (parse(from)..parse(to)).contains(&address) {
+            return format!("{file}+{:#x}", address - base);
+        }
+    }
+    format!("{address:#x}")
 }

@@ -1,6 +1,7 @@
 //! What a process holds: descriptors and memory.
-use std::collections::BTreeSet;
+use std::fmt::Write;
 
+use super::board::Text;
 use super::process::read_short;
 
 /// What this process holds, or how much more it holds than it did.
@@ -34,7 +35,7 @@ pub fn fill_heap() {
 /// How many descriptors are open. Counted by asking for each number, up to the first hundreds: a lab has few.
 fn descriptors() -> i64 {
     // SAFETY: asks for the flags of a descriptor, which may not be there.
-    (0..256).filter(|&number| unsafe { libc::fcntl(number, libc::F_GETFD) } != -1).count() as i64
+    (0..MOST as i32).filter(|&number| unsafe { libc::fcntl(number, libc::F_GETFD) } != -1).count() as i64
 }
 
 /// The names in `directory` that contain `part`.
@@ -44,17 +45,45 @@ pub fn names(directory: &str, part: &str) -> Vec<String> {
     names.filter(|name| name.contains(part)).collect()
 }
 
-/// The descriptors of process `pid` that an exec would hand on.
-pub fn inheritable(pid: i32) -> BTreeSet<i32> {
-    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return BTreeSet::new() };
-    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    numbers.filter(|number| !is_closed_by_exec(pid, *number)).collect()
+/// Numbers of descriptors, up to the first hundreds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Numbers([u64; MOST / 64]);
+
+const MOST: usize = 256;
+
+impl Numbers {
+    pub fn without(self, others: Numbers) -> Numbers {
+        let mut left = self;
+        left.0.iter_mut().zip(others.0).for_each(|(word, other)| *word &= !other);
+        left
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == [0; MOST / 64]
+    }
+
+    pub fn list(self) -> Vec<usize> {
+        (0..MOST).filter(|number| self.0[number / 64] & 1 << (number % 64) != 0).collect()
+    }
 }
 
-fn is_closed_by_exec(pid: i32, number: i32) -> bool {
+/// The descriptors of process `pid` that an exec would hand on. Allocates nothing.
+pub fn inheritable(pid: i32) -> Numbers {
+    let mut numbers = Numbers::default();
+    for number in 0..MOST {
+        if is_handed_on(pid, number) {
+            numbers.0[number / 64] |= 1 << (number % 64);
+        }
+    }
+    numbers
+}
+
+/// Whether the process has such a descriptor, without the flag that closes it at an exec.
+fn is_handed_on(pid: i32, number: usize) -> bool {
+    let mut path = Text::default();
+    let _ = write!(path, "/proc/{pid}/fdinfo/{number}\0");
     let mut room = [0; 128];
-    let text = read_short(&format!("/proc/{pid}/fdinfo/{number}\0"), &mut room);
-    let text = String::from_utf8_lossy(text);
+    let text = str::from_utf8(read_short(&path, &mut room)).unwrap_or_default();
     let flags = text.lines().find_map(|line| i32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
-    flags.is_none_or(|flags| flags & libc::O_CLOEXEC != 0)
+    flags.is_some_and(|flags| flags & libc::O_CLOEXEC == 0)
 }

@@ -5,6 +5,9 @@ use std::ops::Range;
 use super::tracee::{Expect, Stop, Tracee};
 
 /// What was executed between two marks.
+///
+/// All its memory is taken when it is made. Victims are copies of the lab: if the lab's heap changed between the
+/// recording and a run, theirs would too, and code that compares addresses could take another way.
 #[derive(Debug)]
 pub struct Trace {
     /// In the order of execution. Before each the process can be stopped.
@@ -13,6 +16,11 @@ pub struct Trace {
     pub sleeps: Vec<usize>,
     /// Where it stops when it is done.
     pub end: usize,
+    /// While it is recorded: what is at an address, and how often it was entered.
+    known: HashMap<usize, (Code, u32)>,
+    /// What is chosen of it.
+    sample: Vec<usize>,
+    clock: Range<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,28 +74,40 @@ fn clock_code() -> Range<usize> {
 const LONGEST: usize = 2_000_000;
 
 impl Trace {
-    /// Steps `tracee`, which stands at its first mark, through to its second; `woken` is called when it sleeps.
+    pub fn new() -> Trace {
+        Trace {
+            steps: Vec::with_capacity(LONGEST),
+            sleeps: Vec::with_capacity(LONGEST / 1000),
+            end: 0,
+            known: HashMap::with_capacity(1 << 16),
+            sample: Vec::with_capacity(LONGEST),
+            clock: clock_code(),
+        }
+    }
+
+    /// Steps `tracee`, which stands at its first mark, through to its second, at `end`; `wake` is called when it sleeps.
     ///
     /// # Errors
     ///
     /// What stopped it.
-    pub fn record(tracee: &mut Tracee, end: usize, mut wake: impl FnMut()) -> Result<Trace, Stop> {
-        let mut trace = Trace { steps: Vec::new(), sleeps: Vec::new(), end };
-        let mut known = HashMap::<usize, (Code, u32)>::new();
-        let clock = clock_code();
+    pub fn record(&mut self, tracee: &mut Tracee, end: usize, mut wake: impl FnMut()) -> Result<(), Stop> {
+        self.steps.clear();
+        self.sleeps.clear();
+        self.known.clear();
+        self.end = end;
         let mut at = tracee.here();
         while at != end {
-            if trace.steps.len() == LONGEST {
+            if self.steps.len() == LONGEST {
                 return Err(Stop::Stuck);
             }
-            let (code, count) = known.entry(at).or_insert_with(|| (Code::of(&tracee.word(at).to_le_bytes()), 0));
-            let before = trace.steps.last().filter(|last| *code == Code::String && last.address == at);
+            let (code, count) = self.known.entry(at).or_insert_with(|| (Code::of(&tracee.word(at).to_le_bytes()), 0));
+            let before = self.steps.last().filter(|last| *code == Code::String && last.address == at);
             let repeats = before.map_or(0, |last| last.repeats + 1);
             *count += u32::from(repeats == 0);
-            trace.steps.push(Step { address: at, code: *code, entered: *count - 1, repeats });
+            self.steps.push(Step { address: at, code: *code, entered: *count - 1, repeats });
             at = match tracee.step(Expect::Running) {
                 Stop::Asleep => {
-                    trace.sleeps.push(trace.steps.len() - 1);
+                    self.sleeps.push(self.steps.len() - 1);
                     wake();
                     match tracee.wait_on() {
                         Stop::At(at) => at,
@@ -97,21 +117,21 @@ impl Trace {
                 Stop::At(at) => at,
                 other => return Err(other),
             };
-            if clock.contains(&at) {
-                trace.cut_detour(at, &clock, &mut known);
+            if self.clock.contains(&at) {
+                self.cut_detour(at);
             }
         }
-        Ok(trace)
+        Ok(())
     }
 
     /// Reading a clock is done again where the kernel has written it meanwhile. Under the tracer, for which a hundred
     /// instructions take milliseconds, that happens all the time, and to a free victim hardly ever: its path is the one
     /// without the repetition.
-    fn cut_detour(&mut self, at: usize, clock: &Range<usize>, known: &mut HashMap<usize, (Code, u32)>) {
-        let visit = self.steps.iter().rposition(|step| !clock.contains(&step.address)).map_or(0, |last| last + 1);
+    fn cut_detour(&mut self, at: usize) {
+        let visit = self.steps.iter().rposition(|step| !self.clock.contains(&step.address)).map_or(0, |last| last + 1);
         if let Some(before) = self.steps[visit..].iter().position(|step| step.address == at) {
             for step in self.steps.drain(visit + before..) {
-                known.entry(step.address).and_modify(|(_, count)| *count -= u32::from(step.repeats == 0));
+                self.known.entry(step.address).and_modify(|(_, count)| *count -= u32::from(step.repeats == 0));
             }
         }
     }
@@ -146,25 +166,31 @@ impl Trace {
         ways.chain([steps_only]).min_by_key(Way::cost).expect("there is always one")
     }
 
-    /// Up to `most` of the instructions, spread evenly, and with all those around what others can see.
-    pub fn sample(&self, most: usize) -> Vec<usize> {
+    /// Chooses up to `most` of the instructions, spread evenly, half of them among those around what others can see.
+    pub fn choose(&mut self, most: usize) {
         let n = self.len();
+        self.sample.clear();
         if n <= most {
-            return (0..n).collect();
+            self.sample.extend(0..n);
+            return;
         }
         let visible = |k: usize| matches!(self.steps[k].code, Code::Call | Code::Locked);
-        let near = |k: usize| visible(k) || (k > 0 && visible(k - 1));
-        let mut chosen: Vec<usize> = (0..n).filter(|&k| near(k)).collect();
-        if chosen.len() > most / 2 {
-            let all = chosen.len();
-            chosen = (0..most / 2).map(|i| chosen[i * all / (most / 2)]).collect();
-        }
-        let rest = most - chosen.len();
-        chosen.extend((0..rest).map(|i| i * n / rest));
-        chosen.push(n - 1);
-        chosen.sort_unstable();
-        chosen.dedup();
-        chosen
+        let near = |k: &usize| visible(*k) || (*k > 0 && visible(*k - 1));
+        let all = (0..n).filter(near).count();
+        let part = all.min(most / 2).max(1);
+        // Every so many of them.
+        let taken = |(number, _): &(usize, usize)| number * part / all.max(1) != (number + 1) * part / all.max(1);
+        self.sample.extend((0..n).filter(near).enumerate().filter(taken).map(|(_, k)| k));
+        let rest = most - self.sample.len();
+        self.sample.extend((0..rest).map(|i| i * n / rest));
+        self.sample.push(n - 1);
+        self.sample.sort_unstable();
+        self.sample.dedup();
+    }
+
+    /// What was chosen.
+    pub fn chosen(&self) -> &[usize] {
+        &self.sample
     }
 
     /// Whether the two went the same way.

@@ -5,7 +5,7 @@ use tine::Shared;
 use tine::pipe::{FrameReader, FrameWriter, Reader, RecvFrameError, Writer, pipe};
 
 use crate::lab::board::Gate;
-use crate::lab::operation::{Operation, Start};
+use crate::lab::operation::{ALLOCATES, Operation, Start};
 
 pub struct Room {
     reader: Reader,
@@ -24,9 +24,9 @@ fn small() -> Room {
     room(2)
 }
 
-/// Three pieces, since no more than 4096 bytes go in whole.
+/// Two pieces, since no more than 4096 bytes go in whole.
 fn large() -> Room {
-    room(1200)
+    room(520)
 }
 
 fn one_there() -> Room {
@@ -82,8 +82,9 @@ fn receive(reader: &mut FrameReader<Vec<u64>>) -> Vec<String> {
 pub fn send_it() -> Operation<Room, FrameWriter<Vec<u64>>> {
     Operation::new("FrameWriter::send", frames, send, look)
         .wake(|room| room.gate.open())
+        .unsteady(ALLOCATES)
         .from(Start::new("a small one", small))
         .from(Start::new("a small one behind another", one_there))
-        .from(Start::new("one of three pieces", large))
+        .from(Start::new("one of two pieces", large))
         .from(Start::new("a small one, the pipe full of what a dead writer began", torn_there).beside(drain))
 }

@@ -7,3 +7,4 @@ pub mod spawn;
 pub mod chunks;
 pub mod event;
 pub mod frames;
+pub mod segment;
