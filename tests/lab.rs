@@ -9,7 +9,9 @@ mod operations;
 use lab::campaign::{self, Mode, Plan};
 use lab::finding::{Kind, Tally};
 use lab::operation::Operation;
-use operations::{chunks, event, frames, mutex, segment, spawn, toy_lock, toy_ring, toy_share};
+use operations::{
+    chunks, condvar, event, frames, mutex, once, rwlock, segment, semaphore, spawn, toy_lock, toy_ring, toy_share,
+};
 
 fn main() {
     support::run(cases![
@@ -43,6 +45,15 @@ fn main() {
         event_frozen,
         chunks_filled,
         frames_sent,
+        condvar,
+        once,
+        rwlock_read,
+        rwlock_write,
+        rwlock_frozen,
+        rwlock_killed_twice,
+        semaphore,
+        semaphore_frozen,
+        once_frozen,
         segment_created,
         segment_opened,
         segment_removed,
@@ -229,4 +240,62 @@ fn segment_opened() {
 fn segment_removed() {
     survives(&segment::unlink(), Mode::Kill, 200);
     survives(&segment::give_up(), Mode::Kill, 200);
+}
+
+fn condvar() {
+    survives(&condvar::notify_one(), Mode::Kill, 300);
+    survives(&condvar::notify_all(), Mode::Kill, 300);
+    survives(&condvar::wait(), Mode::Kill, 200);
+    survives(&condvar::wait_in_vain(), Mode::Kill, 100);
+}
+
+fn once() {
+    survives(&once::call_once(), Mode::Kill, 300);
+    survives(&once::wait_for_it(), Mode::Kill, 200);
+}
+
+fn once_frozen() {
+    survives(&once::call_once(), Mode::Freeze, 200);
+    survives(&once::wait_for_it(), Mode::Freeze, 100);
+}
+
+fn rwlock_read() {
+    survives(&rwlock::read_it(), Mode::Kill, 200);
+    survives(&rwlock::stop_reading(), Mode::Kill, 200);
+    survives(&rwlock::try_both(), Mode::Kill, 200);
+}
+
+fn rwlock_write() {
+    survives(&rwlock::write_it(), Mode::Kill, 200);
+    survives(&rwlock::stop_writing(), Mode::Kill, 200);
+    survives(&rwlock::recover(), Mode::Kill, 200);
+    survives(&rwlock::count_once(), Mode::Kill, 200);
+}
+
+fn rwlock_frozen() {
+    survives(&rwlock::read_it(), Mode::Freeze, 100);
+    survives(&rwlock::stop_reading(), Mode::Freeze, 100);
+    survives(&rwlock::write_it(), Mode::Freeze, 100);
+    survives(&rwlock::stop_writing(), Mode::Freeze, 100);
+    survives(&rwlock::recover(), Mode::Freeze, 100);
+    survives(&rwlock::count_once(), Mode::Freeze, 100);
+}
+
+fn rwlock_killed_twice() {
+    survives(&rwlock::stop_writing(), Mode::Double, 200);
+    survives(&rwlock::recover(), Mode::Double, 200);
+}
+
+fn semaphore() {
+    survives(&semaphore::acquire(), Mode::Kill, 200);
+    survives(&semaphore::acquire_and_forget(), Mode::Kill, 200);
+    survives(&semaphore::try_acquire(), Mode::Kill, 200);
+    survives(&semaphore::give_back(), Mode::Kill, 200);
+    survives(&semaphore::add(), Mode::Kill, 200);
+}
+
+fn semaphore_frozen() {
+    survives(&semaphore::acquire(), Mode::Freeze, 100);
+    survives(&semaphore::give_back(), Mode::Freeze, 100);
+    survives(&semaphore::add(), Mode::Freeze, 100);
 }

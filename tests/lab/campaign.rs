@@ -233,7 +233,14 @@ impl<S, L> Lab<'_, S, L> {
             self.tally.point();
             let judged = self.judge(&seen, &baseline.never, &baseline.happened, self.operation.allowed);
             if let Err(finding) = judged {
-                self.report(&finding, &format!(", {} system call {}", if number % 2 == 1 { "before" } else { "after" }, number.div_ceil(2)));
+                self.report(
+                    &finding,
+                    &format!(
+                        ", {} system call {}",
+                        if number % 2 == 1 { "before" } else { "after" },
+                        number.div_ceil(2)
+                    ),
+                );
             }
             if over || self.tally.findings() - found >= self.plan.enough {
                 break;
@@ -416,7 +423,10 @@ impl<S, L> Lab<'_, S, L> {
             match bystander.end() {
                 None => return Err(Finding::new(Kind::Hang, "a bystander hangs")),
                 Some(status) if status.code() != Some(0) => {
-                    return Err(Finding::new(Kind::Torn, format!("a bystander ended otherwise: {}", status.describe())));
+                    return Err(Finding::new(
+                        Kind::Torn,
+                        format!("a bystander ended otherwise: {}", status.describe()),
+                    ));
                 }
                 Some(_) => {}
             }
@@ -565,7 +575,14 @@ impl<S, L> Lab<'_, S, L> {
         Ok(Frozen { orders })
     }
 
-    fn freeze_at(&self, k: usize, trace: &Trace, right: &Frozen, baseline: &Baseline, resume: bool) -> Result<(), Finding> {
+    fn freeze_at(
+        &self,
+        k: usize,
+        trace: &Trace,
+        right: &Frozen,
+        baseline: &Baseline,
+        resume: bool,
+    ) -> Result<(), Finding> {
         let meanwhile = self.operation.meanwhile.as_ref().expect("the operation says what others do");
         let (mut stage, mut victim) = self.at(k, trace)?;
         let acknowledged = self.board.is_acknowledged();

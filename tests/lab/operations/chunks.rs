@@ -79,7 +79,8 @@ fn look(room: &Room) -> String {
     let whole = (0..CHUNKS).all(is_whole);
     let rest = room.chunks.retry_missing(fill).map_err(|error| error.to_string());
     let complete = room.chunks.is_complete() && (0..CHUNKS).all(is_whole);
-    let all = if whole && complete && rest == Ok(done.iter().filter(|done| !**done).count()) { "whole" } else { "torn" };
+    let all =
+        if whole && complete && rest == Ok(done.iter().filter(|done| !**done).count()) { "whole" } else { "torn" };
     format!("{all}, {done:?}")
 }
 

@@ -147,7 +147,6 @@ fn forever(home: &Home) -> &'static Home {
 
 // -------------------------------------------------------------------------------------------------- the operations
 
-
 pub fn lock() -> Operation<Home, ()> {
     let act = |home: &Home, (): &mut ()| match home.mutex.lock() {
         Ok(guard) => std::mem::forget(guard),
@@ -255,7 +254,9 @@ fn from_the_dead<L>(operation: Operation<Home, L>) -> Operation<Home, L> {
         .from(Start::new("its owner dead", new).beside(die_holding))
         .from(Start::new("left unrepaired", new).beside(die_holding).beside(see_and_leave))
         .from(Start::new("its owner dead, one waits", new).beside(die_holding).behind(count))
-        .from(Start::new("its owner dead, three wait", new).beside(die_holding).behind(count).behind(count).behind(count))
+        .from(
+            Start::new("its owner dead, three wait", new).beside(die_holding).behind(count).behind(count).behind(count),
+        )
 }
 
 /// Repaired, and then told so; the lock stays held.

@@ -209,18 +209,18 @@ pub fn count<const BUG: u8>() -> Operation<Toy, ()> {
         lock.unlock::<BUG>();
     };
     Operation::new("toy lock: count", |_| (), act, |lock| lock.look::<BUG>())
-    .wake(|lock| lock.gate.open())
-    .meanwhile(count_if_free::<BUG>, |seen| seen == "busy")
-    .recovery(|_| (), lock_and_repair::<BUG>, |_| false)
-    .from(Start::new("free", ToyLock::new))
-    .from(Start::new("its holder dead", || {
-        let lock = ToyLock::new();
-        // No process has this number: it is beyond the largest.
-        lock.word.store(i32::MAX as u32 - 1, SeqCst);
-        lock.first.store(7, SeqCst);
-        lock
-    }))
-    .from(Start::new("held", ToyLock::new).beside(hold::<BUG>))
+        .wake(|lock| lock.gate.open())
+        .meanwhile(count_if_free::<BUG>, |seen| seen == "busy")
+        .recovery(|_| (), lock_and_repair::<BUG>, |_| false)
+        .from(Start::new("free", ToyLock::new))
+        .from(Start::new("its holder dead", || {
+            let lock = ToyLock::new();
+            // No process has this number: it is beyond the largest.
+            lock.word.store(i32::MAX as u32 - 1, SeqCst);
+            lock.first.store(7, SeqCst);
+            lock
+        }))
+        .from(Start::new("held", ToyLock::new).beside(hold::<BUG>))
 }
 
 /// An unlock, with nobody and with others waiting.
