@@ -1,0 +1,23 @@
+//! The crash lab: processes that are killed before every instruction of an operation.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `operation` | what is tested, from where, and what may be seen of it |
+//! | `campaign` | all points of an operation: killed, frozen, killed twice |
+//! | `tracee`, `breakpoint` | a process that stops where it is told |
+//! | `trace` | the path through the instructions |
+//! | `process` | bystanders and survivors; who hangs |
+//! | `board` | what they write for the lab; gates |
+//! | `resources` | what a process holds |
+//! | `finding` | what is wrong, and the counts |
+//!
+//! `docs/9-killed-anywhere.md` is the chapter on it.
+pub mod board;
+mod breakpoint;
+pub mod campaign;
+pub mod finding;
+pub mod operation;
+pub mod process;
+pub mod resources;
+pub mod trace;
+pub mod tracee;

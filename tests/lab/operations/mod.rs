@@ -1,0 +1,14 @@
+//! What the lab is used on.
+pub mod chunks;
+pub mod condvar;
+pub mod event;
+pub mod frames;
+pub mod mutex;
+pub mod once;
+pub mod rwlock;
+pub mod segment;
+pub mod semaphore;
+pub mod spawn;
+pub mod toy_lock;
+pub mod toy_ring;
+pub mod toy_share;
