@@ -23,7 +23,7 @@
 //! |---|---|---|---|
 //! | 2 | [`sync`] | locks | `Mutex` and its kin between processes, which survive their holders |
 //! | 2 | [`process`] | process | [`spawn`], [`scope`], [`Builder`], handles, death certificates |
-//! | 1 | [`memory`] | pages | private, shared, frozen and hidden memory; snapshots; what a fork costs |
+//! | 1 | [`memory`] | pages | private, shared, frozen and hidden memory; memory with names; snapshots; what a fork costs |
 //! | 1 | [`pipe`] | byte stream | pipes, messages that never tear, descriptors that travel |
 //! | 1 | [`mod@wire`] | what may cross | `Plain`, `Share`, `Wire`, `Pass`, and the macros that check them |
 //! | 0 | `sys` | raw calls | the one `mmap`, the fork, the checks; private |
@@ -36,7 +36,8 @@
 //!   parent's destructors do not run in it; what was buffered for stdout appears once.
 //! - **Brings results and deaths back**: the result counts once it is committed, whatever happens to the child
 //!   afterwards; a panic arrives with message and place, every other end with a certificate.
-//! - **Leaves nothing behind**: no zombies, no orphans, no descriptors, no names in `/dev/shm`.
+//! - **Leaves nothing behind**: no zombies, no orphans, no descriptors; no names in `/dev/shm` but that of a
+//!   [`Segment`](memory::Segment) whose creator was killed, which the next one takes over.
 //!
 //! # What it does not do
 //!

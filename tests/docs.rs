@@ -35,7 +35,7 @@ const FOREIGN: &str = "
     catch_unwind compare_exchange compile_fail copy_nonoverlapping fetch_add on_unimplemented panic_any pre_exec print
     println read_exact read_to_string resume_unwind try_reserve unsafe_code with_capacity
     FromBytes IntoBytes libtest_mimic static_assertions
-    clone3 close_range epoll_ctl io_submit io_uring memfd_create ns_last_pid oom_kill pidfd_open pidfd_send_signal
+    clone3 close_range epoll_ctl shm_open shm_unlink io_submit io_uring memfd_create ns_last_pid oom_kill pidfd_open pidfd_send_signal
     posix_spawn process_mrelease pthread_atfork pthread_exit robust_list sched_setaffinity smaps_rollup timer_create
     Array Manager Pipe Pool Process ProcessPoolExecutor Queue Value parent_process
 ";

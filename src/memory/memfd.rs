@@ -86,7 +86,8 @@ impl fmt::Debug for Seals {
 /// It has no name, so it can neither be found by strangers nor be left behind: it goes when the last descriptor and
 /// the last mapping of it go, however their processes end. All of its memory is there from the start.
 ///
-/// Hand the descriptor ([`AsFd`]) to another process, which makes a `Memfd` of it by `TryFrom<OwnedFd>`.
+/// Hand the descriptor ([`AsFd`]) to another process, by a fork or by a [`Socket`](crate::pipe::Socket), which makes a
+/// `Memfd` of it by `TryFrom<OwnedFd>`; in Python, `mmap.mmap(fd, size)`.
 ///
 /// ```
 /// use tine::memory::{Memfd, Seals};

@@ -30,8 +30,8 @@
 //!
 //! # Sizes
 //!
-//! Lengths are elements of `T` unless a name says bytes. A length of zero is allowed everywhere and maps
-//! nothing. What does not fit the address space, or memory, is an error; nothing here panics on a size.
+//! Lengths are elements of `T` unless a name says bytes. A length of zero is allowed everywhere (but for a
+//! [`Segment`], which nobody could open then) and maps nothing. What does not fit the address space, or memory, is an error; nothing here panics on a size.
 //!
 //! [`Plain`]: crate::wire::Plain
 //! [`Share`]: crate::wire::Share

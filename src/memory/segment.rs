@@ -48,6 +48,9 @@ use crate::wire::Plain;
 /// does: not those who opened it, and not a child that inherited the handle by a fork. A name that leads to other memory
 /// by then (because somebody removed it and gave it anew) is left alone.
 ///
+/// So a `Segment` that is moved into a child's closure loses its name at the spawn, when the parent drops its copy. Give
+/// the child the slice, or the name.
+///
 /// The memory itself lives as long as anybody has it mapped or open, name or no name.
 ///
 /// # When a process dies

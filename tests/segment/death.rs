@@ -118,7 +118,8 @@ pub fn a_kill_of_who_takes_over_from_the_killed() {
                     }
                     told(Segment::create_or_recover(&name("grid"), LEN))
                 });
-                let going = creator.steps(first);
+                // Two stops to a call: before it, which is as after the one before, and after it.
+                let going = creator.steps(2 * first);
                 creator.kill();
                 going
             };
@@ -126,7 +127,7 @@ pub fn a_kill_of_who_takes_over_from_the_killed() {
             loop {
                 let going = make();
                 let mut successor = stepped(|| told(Segment::create_or_recover(&name("grid"), LEN)));
-                let successor_going = successor.steps(second);
+                let successor_going = successor.steps(2 * second);
                 successor.kill();
                 the_next_one_succeeds("grid");
                 steps += 1;
@@ -237,7 +238,6 @@ pub fn of_two_stopped_anywhere_one_succeeds() {
             for m in 0.. {
                 prepare();
                 let (mut first, mut second) = (stepped(one), stepped(other));
-                // Two stops to a call: before it, which is as after the one before, and after it.
                 let first_going = first.steps(2 * n);
                 let second_going = second.steps(2 * m);
                 let result = [first.run(), second.run()];

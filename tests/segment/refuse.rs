@@ -329,7 +329,8 @@ pub fn more_than_there_is_is_an_error() {
 pub fn descriptors_that_run_out_are_an_error() {
     let status = in_child(|| {
         let dead = || drop(file_of_a_dead_creator("dead"));
-        let ways: [(&str, &dyn Fn() -> Result<(), SegmentError>); 4] = [
+        type Way<'a> = &'a dyn Fn() -> Result<(), SegmentError>;
+        let ways: [(&str, Way<'_>); 4] = [
             ("create", &|| Segment::create(&name("few"), 100).map(drop)),
             ("new", &|| Segment::new(100).map(drop)),
             ("open", &|| Segment::open(&name("there")).map(drop)),
