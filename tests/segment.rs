@@ -54,6 +54,8 @@ fn main() {
         a_limit_of_file_sizes_is_an_error,
         more_than_there_is_is_an_error,
         descriptors_that_run_out_are_an_error,
+        a_taking_that_is_interrupted_goes_on_in_smaller_steps,
+        any_refused_call_is_an_error_or_no_matter,
         // death
         a_kill_at_every_system_call_of_creating,
         a_kill_at_every_system_call_of_creating_in_a_sandbox,

@@ -22,8 +22,11 @@ use rustix::process::{Resource, getrlimit};
 /// any `Vec` takes as much without asking.
 const SMALL: u64 = 1 << 20;
 
-/// How much is taken between two looks.
+/// How much is taken between two looks, and at once.
 const STEP: u64 = 64 << 20;
+
+/// And at least: this takes some microseconds.
+const LEAST_STEP: u64 = 64 << 10;
 
 /// Takes all of the memory of the first `len` bytes of a file now. What is there already stays as it is.
 ///
@@ -31,14 +34,16 @@ const STEP: u64 = 64 << 20;
 pub(super) fn take(file: impl AsFd, len: u64, flags: FallocateFlags) -> io::Result<()> {
     check_available(len)?;
     let mut at = 0;
+    let mut most = STEP;
     while at < len {
-        let step = (len - at).min(STEP);
+        let step = (len - at).min(most);
         if at > 0 {
             check_available(step)?;
         }
-        // A signal that interrupts it undoes what this call took; it is then started again.
         match rustix::fs::fallocate(&file, flags, at, step) {
-            Err(Errno::INTR) => {}
+            // Older kernels let any signal interrupt it, which undoes what the call took. Where signals come faster
+            // than that, only a smaller step ever ends.
+            Err(Errno::INTR) => most = (most / 2).max(LEAST_STEP),
             Err(errno) => return Err(errno.into()),
             Ok(()) => at += step,
         }

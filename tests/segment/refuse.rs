@@ -363,3 +363,78 @@ pub fn descriptors_that_run_out_are_an_error() {
     });
     assert_eq!(status.code(), Some(0));
 }
+
+/// On older kernels a signal interrupts the taking of memory, and undoes what that call took. Where they come fast, a call
+/// must not want more than it can have between two. Here all calls that want 8 MiB and more are interrupted.
+pub fn a_taking_that_is_interrupted_goes_on_in_smaller_steps() {
+    const LEN: usize = (100 << 20) + 5;
+    let status = in_child(|| {
+        for mebibytes in [8, 16, 32, 36, 64] {
+            refuse_call(libc::SYS_fallocate, Some((3, mebibytes << 20)), libc::EINTR);
+        }
+        let segment = Segment::create(&name("steps"), LEN).unwrap();
+        let memfd = tine::memory::Memfd::new(LEN).unwrap();
+        let stats = [rustix::fs::fstat(&segment), rustix::fs::fstat(&memfd)].map(Result::unwrap);
+        assert_eq!(stats.map(|stat| stat.st_size as usize), [LEN; 2]);
+        assert!(stats.iter().all(|stat| stat.st_blocks as usize * 512 >= LEN));
+    });
+    assert_eq!(status.code(), Some(0));
+}
+
+/// Each call that any way to a segment makes, refused with each error: it works by another way, or is told by a typed
+/// error, and nothing is left but what cannot be removed.
+pub fn any_refused_call_is_an_error_or_no_matter() {
+    #[cfg(target_arch = "x86_64")]
+    let by_path = [("open", libc::SYS_open), ("fstatat", libc::SYS_newfstatat), ("fstat", libc::SYS_fstat)];
+    #[cfg(not(target_arch = "x86_64"))]
+    let by_path = [("open", libc::SYS_openat), ("fstatat", libc::SYS_newfstatat), ("fstat", libc::SYS_fstat)];
+    let others = [
+        ("flock", libc::SYS_flock),
+        ("fstatfs", libc::SYS_fstatfs),
+        ("fchmod", libc::SYS_fchmod),
+        ("fallocate", libc::SYS_fallocate),
+        ("linkat", libc::SYS_linkat),
+        ("unlinkat", libc::SYS_unlinkat),
+        ("fcntl", libc::SYS_fcntl),
+        ("mmap", libc::SYS_mmap),
+    ];
+    let calls = by_path.into_iter().chain(others);
+    let ways: [(&str, fn() -> Result<(), SegmentError>); 4] = [
+        ("create", || Segment::create(&name("new"), 100).map(drop)),
+        ("recover", || Segment::create_or_recover(&name("dead"), 100).map(drop)),
+        ("open", || Segment::open(&name("there")).map(drop)),
+        ("unlink", || Segment::unlink(&name("dead"))),
+    ];
+    let mut refused = std::collections::BTreeMap::new();
+    let there = Segment::create(&name("there"), 100).unwrap();
+    for (call, number) in calls {
+        for errno in [libc::EPERM, libc::ENOSYS, libc::ENOMEM, libc::EMFILE, libc::ENOSPC, libc::EIO] {
+            for (way, f) in ways {
+                drop(file_of_a_dead_creator("dead"));
+                let status = in_child(|| {
+                    refuse_call(number, None, errno);
+                    match f() {
+                        Ok(()) => {}
+                        Err(error) => {
+                            assert!(!error.to_string().is_empty());
+                            assert!(!matches!(error, SegmentError::InvalidName { .. } | SegmentError::Empty { .. }));
+                            // SAFETY: ends this child.
+                            unsafe { libc::_exit(7) }
+                        }
+                    }
+                });
+                assert!(matches!(status.code(), Some(0 | 7)), "{way}, {call} with {errno}: {status:?}");
+                *refused.entry(call).or_insert(0) += u32::from(status.code() == Some(7));
+                // A creator that is not let look or remove leaves his name.
+                let left = exists("new");
+                assert!(!left || ["unlinkat", "fstatat"].contains(&call), "{way}, {call} with {errno} left a name");
+                assert_eq!(Segment::create_or_recover(&name("new"), 1).unwrap().origin() == Origin::Recovered, left);
+                let _ = Segment::unlink(&name("dead"));
+            }
+        }
+    }
+    drop(there);
+    println!("{refused:?}");
+    // Descriptors are moved only where the standard streams are closed.
+    assert!(refused.iter().all(|(call, &n)| n > 0 || *call == "fcntl" || *call == "linkat"), "{refused:?}");
+}
