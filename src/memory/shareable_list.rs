@@ -17,6 +17,8 @@
 //! | bytes | `40s`: any number | the bytes, filled up with NULs | 2 |
 //! | None | `xxxxxx?x` | nothing | 3 |
 //!
+//! So since Python 3.9. (3.8 had sizes in the place of offsets. Nothing in the memory tells the two apart.)
+//!
 //! A list never becomes longer, so `N` and the offsets are read once, checked, and kept. The rest changes with the values.
 
 use std::error::Error;
@@ -30,7 +32,7 @@ use super::View;
 /// The size of a number, of a format, and what an item without a length of its own takes.
 const WORD: usize = 8;
 
-/// A list that Python's `multiprocessing.shared_memory.ShareableList` made, to look at.
+/// A list that `multiprocessing.shared_memory.ShareableList` of Python 3.9 or later made, to look at.
 ///
 /// Its length is fixed; its items change when somebody sets them, so each is copied out as it is when it is asked for.
 /// Nothing orders that with who writes (Python takes no lock either): an item that is being set may be read half old and
@@ -54,7 +56,7 @@ const WORD: usize = 8;
 ///
 /// # Differences to Python
 ///
-/// What Python loses is lost here too: zeroes at the end of `bytes`, and NULs at the end of a `str`. Up to Python 3.11 at
+/// What Python loses is lost here too: zeroes at the end of `bytes`, and NULs at the end of a `str`. Up to Python 3.13 at
 /// least, a `str` gets room by its number of characters; one that does not fit is cut off when the list is made, maybe inside
 /// a character, and is then [`ListError::NotUtf8`] (in Python a `UnicodeDecodeError`).
 pub struct ShareableList {
