@@ -4,7 +4,6 @@
 
 use std::fmt::Debug;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
 
 pub const ACTORS: usize = 3;
 /// Longer schedules find nothing that shorter ones do not.
@@ -30,35 +29,31 @@ pub fn differs<S: Copy + Send, O: PartialEq + Send + Debug>(
         let start = || {
             let (to, steps) = channel();
             let (outcomes, from) = channel();
-            let (tell, told) = channel();
             let act = &act;
-            scope.spawn(move || {
-                tell.send(rustix::thread::gettid().as_raw_nonzero()).expect("the schedule waits for it");
-                act((steps, outcomes));
-            });
-            (to, from, told.recv().expect("the thread starts"))
+            (to, from, scope.spawn(move || act((steps, outcomes))))
         };
         let mut actors: [_; ACTORS] = std::array::from_fn(|_| start());
+        let mut difference = None;
         for (at, &(actor, step)) in schedule.iter().enumerate() {
-            let (to, from, thread) = &actors[actor];
-            to.send(step).expect("it waits for steps");
+            actors[actor].0.send(step).expect("it waits for steps");
             let expected = model(actor, step);
             if is_death(step) {
-                // Dead is who has left the kernel, too.
-                let task = format!("/proc/self/task/{thread}");
-                let deadline = Instant::now() + Duration::from_secs(20);
-                while std::path::Path::new(&task).exists() {
-                    assert!(Instant::now() < deadline, "a thread does not end");
-                    std::thread::yield_now();
-                }
-                actors[actor] = start();
+                let (_, _, dead) = std::mem::replace(&mut actors[actor], start());
+                // The kernel marks the thread's life before it tells of its end.
+                dead.join().expect("it ends without a panic");
                 continue;
             }
-            let outcome = from.recv().expect("it answers");
+            let outcome = actors[actor].1.recv().expect("it answers");
             if outcome != expected {
-                return Some((at, outcome, expected));
+                difference = Some((at, outcome, expected));
+                break;
             }
         }
-        None
+        for (to, _, thread) in actors {
+            drop(to);
+            // Not left to the scope, which does not wait for what a thread does last.
+            thread.join().expect("it ends without a panic");
+        }
+        difference
     })
 }

@@ -255,7 +255,7 @@ fn act(lock: &Lock, (steps, outcomes): Orders<Step, Outcome>) {
                 assert!(caught.is_err());
             }
             Step::Die => {
-                std::mem::forget(held);
+                held.into_iter().for_each(std::mem::forget);
                 return;
             }
         }

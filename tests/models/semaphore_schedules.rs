@@ -138,7 +138,7 @@ fn act(semaphore: &Semaphore<MAX>, (steps, outcomes): Orders<Step, Outcome>) {
                 Outcome::Nothing
             }
             Step::Die => {
-                std::mem::forget(held);
+                held.into_iter().for_each(std::mem::forget);
                 return;
             }
         };
