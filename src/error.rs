@@ -6,6 +6,7 @@ use std::io;
 use crate::memory::{FreezeError, FreezeReason, HiddenError, ListError, MemfdError, OutOfRange, SegmentError};
 use crate::pipe::{AdoptError, RecvFdsError, RecvFrameError, SendFdsError, SendFrameError};
 use crate::process::{JoinError, SpawnError};
+use crate::sync::BarrierError;
 use crate::sync::LockFailure;
 use crate::sync::OnceError;
 use crate::sync::SemaphoreError;
@@ -59,6 +60,8 @@ pub enum Error {
     Lock(LockFailure),
     /// There was no permit of a semaphore.
     Semaphore(SemaphoreError),
+    /// A barrier was not passed.
+    Barrier(BarrierError),
     /// What is done once was not done.
     Once(OnceError),
     /// The operating system refused something.
@@ -128,6 +131,7 @@ sources! {
     OutOfRange(OutOfRange),
     Lock(LockFailure),
     Semaphore(SemaphoreError),
+    Barrier(BarrierError),
     Once(OnceError),
     Io(io::Error),
 }

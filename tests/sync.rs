@@ -7,6 +7,8 @@ mod storm;
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "sync/barrier.rs"]
+mod barrier;
 #[path = "sync/condvar.rs"]
 mod condvar;
 #[path = "sync/event.rs"]
@@ -26,6 +28,7 @@ mod semaphore;
 
 fn main() {
     let mut cases = Vec::new();
+    cases.extend_from_slice(barrier::CASES);
     cases.extend_from_slice(condvar::CASES);
     cases.extend_from_slice(event::CASES);
     cases.extend_from_slice(mutex::CASES);

@@ -1,5 +1,6 @@
 //! Locks between processes, which survive their holders.
 
+mod barrier;
 mod condvar;
 mod error;
 mod event;
@@ -9,6 +10,7 @@ mod raw;
 mod rwlock;
 mod semaphore;
 
+pub use barrier::{Barrier, BarrierError, BarrierWaitResult};
 pub use condvar::{Condvar, CondvarError, WaitTimeoutResult};
 pub use error::{LockErrorOf, LockFailure, LockTimeoutErrorOf, TryLockErrorOf};
 pub use event::Event;

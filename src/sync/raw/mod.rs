@@ -14,6 +14,7 @@
 //! - **A wake that is lost** with who was to send or to pass it on is made good by the sleepers themselves: they watch the
 //!   lives of all who take part.
 
+pub(crate) mod barrier;
 pub(crate) mod condvar;
 pub(crate) mod event;
 pub(crate) mod mutex;
