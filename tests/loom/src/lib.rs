@@ -21,6 +21,7 @@
 mod seeded;
 
 #[path = "../../../src/sync/raw/mod.rs"]
+#[allow(dead_code)]
 mod raw;
 
 mod explore;
@@ -30,5 +31,8 @@ mod roster;
 mod twins;
 mod world;
 
+mod condvar;
+mod event;
 mod mutex;
+mod once;
 mod watch;

@@ -296,7 +296,7 @@ fn seeded_bugs_are_found() {
             ("two_exclude_each_other", "nothing releases", RACE),
             ("nothing_is_touched_after_the_unlock", "unlock then touch", RACE),
             ("a_death_is_told_to_one", "owner and word written apart", ENDLESS),
-            ("a_death_is_told_to_one", "nobody watches", DEADLOCK),
+            ("a_death_is_told_to_one_of_two", "only the owner is watched", DEADLOCK),
             ("a_death_is_told_to_one_of_two", "recovery not idempotent", "half done, and nobody was told"),
             ("a_repairer_dies", "recovery not idempotent", "half done, and nobody was told"),
         ],

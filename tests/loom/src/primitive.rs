@@ -10,7 +10,7 @@ use loom::sync::atomic as model;
 pub(crate) use model::Ordering;
 
 pub(crate) use crate::roster::{FLAGS, Name};
-pub(crate) use crate::world::{Instant, Slept, Verdict, judge, look_for_the_truth, sleep, wake_all, wake_one};
+pub(crate) use crate::world::{Instant, Slept, Verdict, judge, look_for_the_truth, ring, sleep, wake_all, wake_one};
 
 use crate::world::{self, Before};
 
@@ -23,6 +23,9 @@ pub(crate) fn spins() -> u32 {
 pub(crate) fn spin() {
     loom::thread::yield_now();
 }
+
+/// Its two halves are a `SeqCst` change and a `SeqCst` load; [`AtomicU64`] says what comes of that.
+pub(crate) fn handshake() {}
 
 /// See [`effective`].
 pub(crate) fn fence(ordering: Ordering) {
@@ -74,6 +77,12 @@ impl AtomicU64 {
     #[track_caller]
     pub(crate) fn compare_exchange(&self, now: u64, new: u64, ok: Ordering, failed: Ordering) -> Result<u64, u64> {
         self.change(ok, |ok| self.word.compare_exchange(now, new, ok, effective(failed)))
+    }
+
+    /// It fails where the word differs, and nowhere else.
+    #[track_caller]
+    pub(crate) fn compare_exchange_weak(&self, now: u64, new: u64, ok: Ordering, failed: Ordering) -> Result<u64, u64> {
+        self.compare_exchange(now, new, ok, failed)
     }
 
     #[track_caller]

@@ -50,11 +50,5 @@ fn the_news_of_a_death_outlives_its_bearer() {
 
 #[test]
 fn seeded_bugs_are_found() {
-    crate::twins::fail(
-        module_path!(),
-        &[
-            ("the_news_of_a_death_is_passed_on", "nobody watches", DEADLOCK),
-            ("the_news_of_a_death_is_passed_on", "the woken tells nobody", DEADLOCK),
-        ],
-    );
+    crate::twins::fail(module_path!(), &[("the_news_of_a_death_is_passed_on", "the woken tells nobody", DEADLOCK)]);
 }

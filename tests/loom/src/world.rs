@@ -165,19 +165,37 @@ pub(crate) fn name_of(number: usize) -> Name {
 
 /// Another thread with a name. Joining it gives None if it died.
 pub(crate) fn thread<R: 'static>(number: usize, life: impl FnOnce(Name) -> R + 'static) -> JoinHandle<Option<R>> {
+    thread_and_then(number, life, |result| result)
+}
+
+/// The same, and what its parent does when it has ended.
+pub(crate) fn thread_and_then<R: 'static, S: 'static>(
+    number: usize,
+    life: impl FnOnce(Name) -> R + 'static,
+    then: impl FnOnce(Option<R>) -> S + 'static,
+) -> JoinHandle<S> {
     loom::thread::spawn(move || {
         let me = i_am(number);
-        match catch_unwind(AssertUnwindSafe(|| life(me))) {
+        let result = match catch_unwind(AssertUnwindSafe(|| life(me))) {
             Ok(result) => Some(result),
             Err(payload) if payload.is::<Died>() => None,
             Err(payload) => resume_unwind(payload),
-        }
+        };
+        NUMBER.with(|mine| mine.set(0));
+        then(result)
     })
 }
 
 /// What `number` was about to do when it died, if it has.
 pub(crate) fn died(number: usize) -> Option<Before> {
     world().deaths.borrow().iter().find(|death| death.0 == number).map(|death| death.1)
+}
+
+/// Whether `number` sleeps, and nobody has woken it.
+pub(crate) fn is_asleep(number: usize) -> bool {
+    let world = world();
+    let kernel = world.kernel();
+    kernel.queues.iter().any(|(_, sleeper)| sleeper.number == number && !sleeper.woken.get())
 }
 
 /// A place where the doomed may die beside those in the library's code.
@@ -256,22 +274,27 @@ pub(crate) fn look_for_the_truth(name: Name) -> Verdict {
     judge(name)
 }
 
-pub(crate) fn sleep(word: &AtomicU64, expected: u64, owner: Option<Name>, deadline: Option<Instant>) -> Slept {
+pub(crate) fn sleep(
+    word: &AtomicU64,
+    expected: u64,
+    owners: impl IntoIterator<Item = Name>,
+    deadline: Option<Instant>,
+) -> Slept {
     step(Before::Sleep);
     touch(word);
     let world = world();
     let me = my_number();
-    let owner = owner.and_then(roster::number);
+    let owners: Vec<_> = owners.into_iter().filter_map(roster::number).collect();
     let mut watched = Vec::new();
     for number in world.dooms.iter().map(|doom| doom.number).filter(|&number| number != me) {
         match world.is_marked(number) {
-            true if owner == Some(number) => return Slept::Woken,
+            true if owners.contains(&number) => return Slept::Woken,
             true => {}
             false => watched.push(number),
         }
     }
-    if seeded!("nobody watches") {
-        watched.clear();
+    if seeded!("only the owner is watched") {
+        watched.retain(|number| owners.contains(number));
     }
     let sleeper = {
         let mut kernel = world.kernel();
@@ -306,6 +329,9 @@ pub(crate) fn sleep(word: &AtomicU64, expected: u64, owner: Option<Name>, deadli
     }
     sleeper.outcome.get()
 }
+
+/// Nobody in the model sleeps on descriptors.
+pub(crate) fn ring() {}
 
 /// How many were woken.
 pub(crate) fn wake_one(word: &AtomicU64) -> usize {
