@@ -399,7 +399,8 @@ pub fn any_refused_call_is_an_error_or_no_matter() {
         ("mmap", libc::SYS_mmap),
     ];
     let calls = by_path.into_iter().chain(others);
-    let ways: [(&str, fn() -> Result<(), SegmentError>); 4] = [
+    type Way = fn() -> Result<(), SegmentError>;
+    let ways: [(&str, Way); 4] = [
         ("create", || Segment::create(&name("new"), 100).map(drop)),
         ("recover", || Segment::create_or_recover(&name("dead"), 100).map(drop)),
         ("open", || Segment::open(&name("there")).map(drop)),
