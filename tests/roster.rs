@@ -20,6 +20,7 @@ fn main() {
     support::run(cases![
         a_wake_that_dies_with_its_receiver_is_made_good,
         a_death_that_one_is_told_of_is_told_to_all,
+        a_place_that_is_taken_again_hides_no_death,
         a_death_that_the_kernel_does_not_mark_is_noticed,
         a_number_that_was_given_again_is_somebody_else,
         a_traced_process_is_alive,
@@ -79,21 +80,11 @@ fn kill_the_woken_one(bystander: bool) {
         let holder = holder(&mutex);
         let first = served(&mutex);
         until_asleep(&first);
-        let Some(traced) = Traced::seize(first.id(), libc::PTRACE_O_TRACESYSGOOD) else {
+        let Some(traced) = seize_asleep(&first) else {
             holder.kill().unwrap();
             let _ = (holder.join(), first.join());
             skip("ptrace is forbidden here");
         };
-        // The interruption has ended its sleep; it goes back to it.
-        until("it enters its sleep again", || {
-            traced.to_the_next_call();
-            assert!(traced.stopped());
-            traced.call() == libc::SYS_futex_waitv && {
-                // At the entry the kernel has put ENOSYS there.
-                traced.to_the_next_call();
-                sleeps_again(&first)
-            }
-        });
         let bystander = bystander.then(|| {
             let other_holder = self::holder(&other_mutex);
             let bystander = served(&other_mutex);
@@ -129,6 +120,77 @@ fn a_death_that_one_is_told_of_is_told_to_all() {
 }
 
 #[cfg(target_arch = "x86_64")]
+fn a_place_that_is_taken_again_hides_no_death() {
+    // As above; and before the one that the kernel has told of the death looks, others have taken the places of the dead. It
+    // sees living ones there, and tells nobody. So who takes a place does.
+    let mutex = Shared::new(Mutex::new(0_u64)).unwrap();
+    let other_mutex = Shared::new(Mutex::new(0_u64)).unwrap();
+    let new_mutexes = Shared::new([const { Mutex::new(0_u64) }; 2]).unwrap();
+    let others_holder = holder(&other_mutex);
+    for _ in 0..20 {
+        let holder = holder(&mutex);
+        let first = served(&mutex);
+        until_asleep(&first);
+        let bystander = served(&other_mutex);
+        until_asleep(&bystander);
+        let (Some(first_traced), Some(bystander_traced)) = (seize_asleep(&first), seize_asleep(&bystander)) else {
+            for child in [first, bystander] {
+                child.kill().unwrap();
+                let _ = child.join();
+            }
+            for child in [holder, others_holder] {
+                child.kill().unwrap();
+                let _ = child.join();
+            }
+            skip("ptrace is forbidden here");
+        };
+        let mut other = served(&mutex);
+        until_asleep(&other);
+        holder.kill().unwrap();
+        let _ = holder.join();
+        assert!(first_traced.stopped(), "it was woken");
+        first.kill().unwrap();
+        let _ = first.join();
+        assert!(bystander_traced.stopped(), "it was told of the second death");
+        let new = [0, 1].map(|i| {
+            let child = tine::spawn(|| {
+                let _guard = new_mutexes[i].lock().unwrap();
+                tine::process::stop().wait();
+            });
+            until("the new one has a place", || new_mutexes[i].is_locked());
+            child.unwrap()
+        });
+        bystander_traced.go_on();
+        assert_eq!(other.join_timeout(LONG).unwrap(), Some(true), "it was told");
+        bystander.kill().unwrap();
+        let _ = bystander.join();
+        for child in new {
+            child.request_stop().unwrap();
+            child.join().unwrap();
+        }
+    }
+    others_holder.request_stop().unwrap();
+    others_holder.join().unwrap();
+}
+
+/// Takes a child that sleeps under trace. It stops on its way out of that sleep. None where that is forbidden.
+#[cfg(target_arch = "x86_64")]
+fn seize_asleep(child: &JoinHandle<bool>) -> Option<Traced> {
+    let traced = Traced::seize(child.id(), libc::PTRACE_O_TRACESYSGOOD)?;
+    // The interruption has ended its sleep; it goes back to it.
+    until("it enters its sleep again", || {
+        traced.to_the_next_call();
+        assert!(traced.stopped());
+        traced.call() == libc::SYS_futex_waitv && {
+            // At the entry the kernel has put ENOSYS there.
+            traced.to_the_next_call();
+            sleeps_again(child)
+        }
+    });
+    Some(traced)
+}
+
+#[cfg(target_arch = "x86_64")]
 fn sleeps_again(child: &JoinHandle<bool>) -> bool {
     // Either it sleeps, or this was the return from the call, and it will come around.
     let deadline = std::time::Instant::now() + Duration::from_millis(50);
@@ -147,6 +209,11 @@ fn a_wake_that_dies_with_its_receiver_is_made_good() {
 
 #[cfg(not(target_arch = "x86_64"))]
 fn a_death_that_one_is_told_of_is_told_to_all() {
+    skip("the registers of a tracee are read on x86-64 only");
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn a_place_that_is_taken_again_hides_no_death() {
     skip("the registers of a tracee are read on x86-64 only");
 }
 
