@@ -9,6 +9,7 @@ use tine::{JoinHandle, Shared};
 
 use crate::cases;
 use crate::holder::{Holder, Victim, all_are_served, comes, share_one_cpu};
+use crate::refuse::refuse_call;
 use crate::seen::{LONG, SLICES, garbage, go_on, halt, kill, state, words_of};
 use crate::storm;
 use crate::support::{Case, in_child, until};
@@ -43,6 +44,7 @@ pub const CASES: &[Case] = cases![
     a_panic_leaves_a_writers_mark_and_no_readers,
     overwritten_words_of_a_rwlock_are_told,
     a_rwlock_in_private_memory_works,
+    readers_and_writers_manage_where_one_word_only_can_be_slept_on,
 ];
 
 fn pair() -> Shared<RwLock<[u64; 2]>> {
@@ -595,6 +597,20 @@ fn overwritten_words_of_a_rwlock_are_told() {
         words.set(index, 0).unwrap();
         drop(lock.write().unwrap());
     }
+    // A name that another family's roster gave.
+    let guard = lock.write().unwrap();
+    let foreign = words.get(0).unwrap().rotate_left(8);
+    drop(guard);
+    for (index, reads) in [(0, true), (0, false), (2, false)] {
+        words.set(index, foreign & !0xff).unwrap();
+        let failure = match reads {
+            true => lock.read().map(drop).unwrap_err().into_failure(),
+            false => lock.write().map(drop).unwrap_err().into_failure(),
+        };
+        assert!(matches!(failure, LockFailure::Foreign), "{index}, {foreign:#x}: {failure}");
+        words.set(index, 0).unwrap();
+        drop(lock.write().unwrap());
+    }
 }
 
 fn a_rwlock_in_private_memory_works() {
@@ -607,4 +623,21 @@ fn a_rwlock_in_private_memory_works() {
     .unwrap();
     assert_eq!(comes(child), 16);
     assert_eq!(*LOCK.read().unwrap(), 6, "the child's is its own");
+}
+
+fn readers_and_writers_manage_where_one_word_only_can_be_slept_on() {
+    refuse_call(libc::SYS_futex_waitv, None, libc::ENOSYS);
+    many(|| (), |turn| turn == 500);
+    let lock = pair();
+    for dies_reading in [true, false] {
+        let dies = match dies_reading {
+            true => Holder::start(|| std::mem::forget(lock.read().unwrap()), drop),
+            false => writer(&lock),
+        };
+        let writes = tine::spawn(|| lock.write_or_repair(|pair| pair[1] = pair[0]).is_ok()).unwrap();
+        let reads = tine::spawn(|| matches!(lock.read(), Ok(_) | Err(LockErrorOf::OwnerDied(_)))).unwrap();
+        until("they sleep", || state(writes.id()) == Some('S') && state(reads.id()) == Some('S'));
+        dies.kill();
+        assert!(comes(writes) && comes(reads));
+    }
 }

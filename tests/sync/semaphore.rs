@@ -9,6 +9,7 @@ use tine::sync::{Semaphore, SemaphoreError};
 
 use crate::cases;
 use crate::holder::{Holder, Victim, all_are_served, comes, share_one_cpu};
+use crate::refuse::refuse_call;
 use crate::seen::{LONG, SLICES, garbage, go_on, halt, kill, state, words_of};
 use crate::storm;
 use crate::support::{Case, in_child, until};
@@ -36,6 +37,7 @@ pub const CASES: &[Case] = cases![
     a_semaphore_made_with_too_many_permits_says_so,
     overwritten_words_of_a_semaphore_are_told,
     a_semaphore_in_private_memory_works,
+    permits_are_had_where_one_word_only_can_be_slept_on,
 ];
 
 fn semaphore(permits: usize) -> Shared<Semaphore> {
@@ -407,6 +409,13 @@ fn overwritten_words_of_a_semaphore_are_told() {
         assert!(matches!(semaphore.acquire(), Err(SemaphoreError::Corrupt)), "{word:#x}");
     }
     words.set(2, 0).unwrap();
+    // A name that another family's roster gave.
+    let permit = semaphore.acquire().unwrap();
+    let foreign = words.get(2).unwrap().rotate_left(8) & !0xff;
+    drop(permit);
+    words.set(2, foreign).unwrap();
+    assert!(matches!(semaphore.acquire(), Err(SemaphoreError::Foreign)), "{foreign:#x}");
+    words.set(2, 0).unwrap();
     for begun in [0, 31, u64::MAX / 2] {
         words.set(0, begun).unwrap();
         let answers = [semaphore.acquire().map(drop), semaphore.add()];
@@ -424,4 +433,17 @@ fn a_semaphore_in_private_memory_works() {
     .unwrap();
     assert_eq!(comes(child), 1);
     assert_eq!(SEMAPHORE.available(), 2, "the child's is its own");
+}
+
+fn permits_are_had_where_one_word_only_can_be_slept_on() {
+    refuse_call(libc::SYS_futex_waitv, None, libc::ENOSYS);
+    many(|| (), |turn| turn == 500);
+    let semaphore = semaphore(1);
+    for _ in 0..3 {
+        let holds = holder(&semaphore);
+        let waits = tine::spawn(|| semaphore.acquire().is_ok()).unwrap();
+        until("it sleeps", || state(waits.id()) == Some('S'));
+        holds.kill();
+        assert!(comes(waits));
+    }
 }
