@@ -37,6 +37,8 @@ fn main() {
         mutex_count,
         mutex_frozen,
         mutex_killed_twice,
+        what_is_given_up_is_not_touched,
+        no_wake_is_slept_through,
         spawn_and_join,
         spawn_detached,
         join,
@@ -298,4 +300,21 @@ fn semaphore_frozen() {
     survives(&semaphore::acquire(), Mode::Freeze, 100);
     survives(&semaphore::give_back(), Mode::Freeze, 100);
     survives(&semaphore::add(), Mode::Freeze, 100);
+}
+
+fn what_is_given_up_is_not_touched() {
+    survives(&mutex::unlock(), Mode::Touch, 1);
+    survives(&rwlock::stop_writing(), Mode::Touch, 1);
+}
+
+fn no_wake_is_slept_through() {
+    survives(&mutex::lock(), Mode::Wake, 100);
+    survives(&mutex::lock_timeout(), Mode::Wake, 100);
+    survives(&rwlock::read_it(), Mode::Wake, 100);
+    survives(&rwlock::write_it(), Mode::Wake, 100);
+    survives(&semaphore::acquire(), Mode::Wake, 100);
+    survives(&condvar::wait(), Mode::Wake, 100);
+    survives(&event::wait_for_it(), Mode::Wake, 100);
+    survives(&once::call_once(), Mode::Wake, 100);
+    survives(&once::wait_for_it(), Mode::Wake, 100);
 }

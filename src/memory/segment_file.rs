@@ -92,7 +92,8 @@ fn unnamed() -> Result<Option<(OwnedFd, OwnedFd)>, SegmentError> {
         }
         Err(errno) => return Err(errno.into()),
     };
-    match rustix::fs::open(link_to(&first), OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
+    let flags = if seeded!("forgotten CLOEXEC") { OFlags::RDWR } else { OFlags::RDWR | OFlags::CLOEXEC };
+    match rustix::fs::open(link_to(&first), flags, Mode::empty()) {
         Ok(second) => Ok(Some((first, above_standard(second)?))),
         // Without `/proc` there is no way to name a file but by its name.
         Err(Errno::NOENT | Errno::PERM | Errno::ACCESS) => Ok(None),

@@ -1,5 +1,6 @@
 //! A campaign: an operation is stopped before every instruction, from each of its starts.
 use std::io::{Read, Write};
+use std::sync::atomic::Ordering;
 
 use super::board::{Board, Text};
 use super::finding::{Finding, Kind, Tally};
@@ -16,6 +17,10 @@ pub enum Mode {
     Kill,
     /// It stands still while others go on; then it goes on too, or is killed.
     Freeze,
+    /// It stands still, on its way to a sleep or out of it, while what it waits for comes; then it goes on.
+    Wake,
+    /// It gives something up, and is watched: it is not to touch that any more.
+    Touch,
     /// It is killed, and so is who recovers from its death, at each instruction of that.
     Double,
 }
@@ -98,6 +103,7 @@ pub fn run<S, L>(operation: &Operation<S, L>, mode: Mode, plan: Plan) -> Tally {
 /// In a worker: piece after piece.
 fn work<S, L>(operation: &Operation<S, L>, mode: Mode, plan: Plan, pieces: &mut impl Read) -> Tally {
     process::adopt_orphans();
+    process::fix_depth();
     (operation.warm)();
     let _ticks = Ticks::start();
     let board = Board::new();
@@ -186,6 +192,13 @@ impl<S> Stage<S> {
 impl<S, L> Lab<'_, S, L> {
     fn work(&self, mode: Mode, records: &mut Records) -> Result<(), Finding> {
         let baseline = self.baseline()?;
+        if mode == Mode::Touch {
+            return self.watch_what_is_given_up(&baseline);
+        }
+        // Where what it waits for may be over before it began to wait, it may wait for ever.
+        if mode == Mode::Wake && self.start.passes {
+            return Ok(());
+        }
         if self.plan.calls {
             return self.all_calls(&baseline);
         }
@@ -265,6 +278,7 @@ impl<S, L> Lab<'_, S, L> {
         for (number, k) in chosen.filter(|(n, _)| n % slices() == self.slice) {
             let mut act = || match (mode, frozen) {
                 (Mode::Freeze, Some(frozen)) => self.freeze_at(k, trace, frozen, baseline, number / slices() % 2 == 0),
+                (Mode::Wake, _) => self.wake_at(k, trace, baseline),
                 (Mode::Double, _) => self.kill_twice(k, trace, baseline, second, most),
                 _ => self.kill_at(k, trace, baseline),
             };
@@ -534,6 +548,55 @@ impl<S, L> Lab<'_, S, L> {
         if victim.run(Expect::Sleeping) != Stop::Asleep {
             // It was woken before it was seen asleep.
             return Ok(());
+        }
+        victim.kill();
+        let seen = self.conclude(stage)?;
+        self.tally.point();
+        self.judge(&seen, &baseline.never, &baseline.happened, self.operation.allowed)
+    }
+
+    /// What it waits for comes when it stands before the `k`-th instruction: it is not to sleep through that.
+    fn wake_at(&self, k: usize, trace: &Trace, baseline: &Baseline) -> Result<(), Finding> {
+        let (mut stage, mut victim) = self.at(k, trace)?;
+        (self.operation.wake)(&stage.state);
+        stage.settle()?;
+        let stop = victim.finish(&mut || ());
+        if stop != Stop::At(trace.end) {
+            return Err(stopped(stop));
+        }
+        victim.kill();
+        let seen = self.conclude(stage)?;
+        self.tally.point();
+        self.judge(&seen, &baseline.never, &baseline.happened, self.operation.allowed)
+    }
+
+    /// Stepped until it has given up what it had; from there to its end with a breakpoint on that word.
+    fn watch_what_is_given_up(&self, baseline: &Baseline) -> Result<(), Finding> {
+        if self.slice > 0 {
+            return Ok(());
+        }
+        let (stage, mut victim) = self.begin()?;
+        let word = self.operation.given_up.expect("the operation says what it gives up")(&stage.state);
+        let mut wake = || (self.operation.wake)(&stage.state);
+        let holder = || word.load(Ordering::SeqCst) >> 8;
+        let had = holder();
+        let mut steps = 0;
+        while holder() == had {
+            steps += 1;
+            match victim.follow(Way { breakpoint: None, steps: 1 }, false, &mut wake) {
+                Stop::At(at) if at == baseline.end => return Err(Finding::new(Kind::Torn, "it gives nothing up")),
+                Stop::At(_) => {}
+                other => return Err(stopped(other)),
+            }
+        }
+        self.tally.path(steps);
+        match victim.finish_without(word.as_ptr().addr(), &mut wake) {
+            Stop::At(at) if at == baseline.end => {}
+            Stop::At(at) => {
+                let place = process::place_of(at);
+                return Err(Finding::new(Kind::Torn, format!("it touches what it has given up, before {place}")));
+            }
+            other => return Err(stopped(other)),
         }
         victim.kill();
         let seen = self.conclude(stage)?;

@@ -1,5 +1,7 @@
 //! What is tested: an operation, where it starts, and what others may see of it.
 
+use std::sync::atomic::AtomicU64;
+
 /// An operation that is killed before each of its instructions.
 ///
 /// `S` is what the processes of a run share, made anew for each run; `L` is what the victim has for itself.
@@ -26,6 +28,9 @@ pub struct Operation<S: 'static, L: 'static> {
     pub help: Option<fn(&S) -> String>,
     /// In a survivor, while the victim stands still: what can others do?
     pub meanwhile: Option<Meanwhile<S>>,
+    /// The word that names the holder of what the operation gives up, in its upper 56 bits: once it is another's, or
+    /// nobody's, its memory may be gone, and the victim is not to touch it.
+    pub given_up: Option<fn(&S) -> &AtomicU64>,
     /// In a second victim, after the first: what makes good again.
     pub recovery: Option<Recovery<S>>,
     /// Why the path is not the same each time, if it is not: points that are missed are then stepped to.
@@ -44,6 +49,8 @@ pub struct Start<S: 'static> {
     pub before: Vec<fn(&S)>,
     /// Others that come when the victim stands before its operation.
     pub after: Vec<fn(&S)>,
+    /// What the bystanders do to wake the victim passes: who comes to wait later misses it.
+    pub passes: bool,
     /// As in [`Operation`], for this start.
     pub unsteady: Option<&'static str>,
 }
@@ -64,12 +71,17 @@ pub struct Recovery<S: 'static> {
 
 impl<S> Start<S> {
     pub fn new(name: &'static str, setup: fn() -> S) -> Start<S> {
-        Start { name, setup, before: Vec::new(), after: Vec::new(), unsteady: None }
+        Start { name, setup, before: Vec::new(), after: Vec::new(), passes: false, unsteady: None }
     }
 
     /// One more process, that is there before the victim.
     pub fn beside(mut self, bystander: fn(&S)) -> Start<S> {
         self.before.push(bystander);
+        self
+    }
+
+    pub fn passing(mut self) -> Start<S> {
+        self.passes = true;
         self
     }
 
@@ -98,6 +110,7 @@ impl<S, L> Operation<S, L> {
             wake: |_| {},
             help: None,
             meanwhile: None,
+            given_up: None,
             recovery: None,
             unsteady: None,
         }
@@ -130,6 +143,11 @@ impl<S, L> Operation<S, L> {
 
     pub fn meanwhile(mut self, act: fn(&S) -> String, allowed: fn(&str) -> bool) -> Self {
         self.meanwhile = Some(Meanwhile { act, allowed });
+        self
+    }
+
+    pub fn gives_up(mut self, word: fn(&S) -> &AtomicU64) -> Self {
+        self.given_up = Some(word);
         self
     }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::board::Text;
@@ -93,6 +94,50 @@ pub fn fork(body: impl FnOnce()) -> io::Result<i32> {
             exit(if outcome.is_ok() { 0 } else { PANICKED })
         }
         pid => Ok(pid),
+    }
+}
+
+/// Where the stack of victims begins; 0: wherever they were forked.
+static DEPTH: AtomicUsize = AtomicUsize::new(0);
+
+/// From here on all victims of this process begin at the same depth of the stack, which is deeper than any place of the lab.
+///
+/// They are forked from several of its functions, and where the stack is decides ways: a copy that would cross the end of a
+/// page is made otherwise.
+pub fn fix_depth() {
+    const DEEP: usize = 128 * 1024;
+    let here = 0_u8;
+    // Relaxed: of this thread, and inherited by forks.
+    DEPTH.store((&raw const here).addr() / 4096 * 4096 - DEEP, Ordering::Relaxed);
+}
+
+/// Runs `body` at the depth that was fixed. Ends the process if it panics.
+pub fn at_the_same_depth(body: impl FnOnce()) {
+    extern "C" fn run<F: FnOnce()>(body: *mut Option<F>) {
+        // SAFETY: the caller's option, which lives until this returns.
+        let body = unsafe { (*body).take() }.expect("it is run once");
+        if catch_unwind(AssertUnwindSafe(body)).is_err() {
+            exit(PANICKED);
+        }
+    }
+    fn call<F: FnOnce()>(body: &mut Option<F>, depth: usize) {
+        let run: extern "C" fn(*mut Option<F>) = run::<F>;
+        // SAFETY: the same stack, further down: what is between is not used by anybody, and a stack grows by being used. The
+        // stack pointer is a multiple of 16 before the call, and is put back behind it; the function does not unwind.
+        unsafe {
+            std::arch::asm!(
+                "mov r12, rsp",
+                "mov rsp, rsi",
+                "call rdx",
+                "mov rsp, r12",
+                in("rdi") body, in("rsi") depth, in("rdx") run, out("r12") _, clobber_abi("C"),
+            );
+        }
+    }
+    // Relaxed: see `fix_depth`.
+    match DEPTH.load(Ordering::Relaxed) {
+        0 => body(),
+        depth => call(&mut Some(body), depth),
     }
 }
 

@@ -54,7 +54,7 @@ impl Tracee {
             if unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) } == -1 {
                 process::exit(REFUSED);
             }
-            body();
+            process::at_the_same_depth(body);
         })?;
         let mut tracee = Tracee { pid, ended: false };
         match tracee.wait(Expect::Woken) {
@@ -168,6 +168,16 @@ impl Tracee {
     /// After [`Stop::Asleep`]: waits on.
     pub fn wait_on(&mut self) -> Stop {
         self.wait(Expect::Woken)
+    }
+
+    /// On to the next mark, or to behind the next access to the 8 bytes at `address`.
+    pub fn finish_without(&mut self, address: usize, wake: &mut dyn FnMut()) -> Stop {
+        if let Err(error) = breakpoint::watch(self.pid, address) {
+            panic!("setting a hardware breakpoint on the data at {address:#x}: {error}");
+        }
+        let stop = self.finish(wake);
+        self.clear_breakpoint();
+        stop
     }
 
     pub fn clear_breakpoint(&mut self) {

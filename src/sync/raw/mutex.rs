@@ -125,6 +125,9 @@ impl RawMutex {
                 }
                 now |= WAITERS;
             }
+            if seeded!("missing recheck") {
+                now = self.word.load(Ordering::Relaxed);
+            }
             match sleep(&self.word, now, Some(owner), patience.deadline()) {
                 Slept::Woken => {}
                 // What it finds is in the roster's words, which the next turn reads.

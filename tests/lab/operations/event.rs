@@ -112,6 +112,7 @@ pub fn wait_for_it() -> Operation<Home, ()> {
         .from(
             Start::new("set and cleared when it sleeps", new)
                 .beside(set_and_clear_behind_the_gate)
+                .passing()
                 .unsteady("it goes on before the clear, or behind it"),
         )
         .from(Start::new("others wait, set when it sleeps", new).beside(wait).beside(wait).beside(set_behind_the_gate))

@@ -1,4 +1,5 @@
 //! `Mutex`: every way to take and give back.
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tine::Shared;
@@ -62,8 +63,9 @@ fn see_and_leave(home: &Home) {
 /// Holds it until the gate opens.
 fn hold(home: &Home) {
     let guard = home.mutex.lock().expect("the first");
+    let before = *guard;
     home.gate.wait();
-    drop(guard);
+    assert_eq!(*guard, before, "somebody wrote beside the holder");
 }
 
 fn repair(pair: &mut Pair) {
@@ -225,11 +227,18 @@ fn hold_and_count(home: &Home) -> Guard {
     Some(guard)
 }
 
+/// The first of its words names its holder.
+fn word(home: &Home) -> &AtomicU64 {
+    // SAFETY: eight bytes of a live value, aligned for them, that are an atomic there too.
+    unsafe { AtomicU64::from_ptr((&raw const home.mutex).cast_mut().cast()) }
+}
+
 pub fn unlock() -> Operation<Home, Guard> {
     Operation::new("MutexGuard::drop", hold_and_count, |_, guard| drop(guard.take()), look)
         .warm(warm)
         .meanwhile(try_count, is_busy)
         .recovery(sit, lock_and_repair, is_owner_dead)
+        .gives_up(word)
         .from(Start::new("nobody waits", new))
         .from(Start::new("one waits", new).behind(count))
         .from(Start::new("three wait", new).behind(count).behind(count).behind(count))

@@ -1,4 +1,5 @@
 //! `RwLock`: many readers, or one writer.
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tine::Shared;
@@ -70,8 +71,9 @@ fn see_and_leave(home: &Home) {
 
 fn write_behind_the_gate(home: &Home) {
     let guard = home.lock.write().expect("the first");
+    let before = *guard;
     home.gate.wait();
-    drop(guard);
+    assert_eq!(*guard, before, "somebody wrote beside a writer");
 }
 
 /// All places but one are taken.
@@ -81,8 +83,9 @@ fn full(start: Start<Home>) -> Start<Home> {
 
 fn read_behind_the_gate(home: &Home) {
     let guard = home.lock.read().expect("nobody writes");
+    let before = *guard;
     home.gate.wait();
-    drop(guard);
+    assert_eq!(*guard, before, "somebody wrote beside a reader");
 }
 
 fn repair(pair: &mut Pair) {
@@ -245,8 +248,15 @@ fn hold_writing(home: &Home) -> Writing {
     Some(guard)
 }
 
+/// The first of its words names its writer.
+fn word(home: &Home) -> &AtomicU64 {
+    // SAFETY: eight bytes of a live value, aligned for them, that are an atomic there too.
+    unsafe { AtomicU64::from_ptr((&raw const home.lock).cast_mut().cast()) }
+}
+
 pub fn stop_writing() -> Operation<Home, Writing> {
     recoverable(Operation::new("RwLockWriteGuard::drop", hold_writing, |_, guard| drop(guard.take()), look))
+        .gives_up(word)
         .from(Start::new("nobody waits", new))
         .from(Start::new("a reader waits", new).behind(read))
         .from(Start::new("a writer waits", new).behind(count))

@@ -3,7 +3,7 @@ use tine::Shared;
 use tine::memory::{Segment, SegmentError};
 
 use crate::lab::board::Gate;
-use crate::lab::operation::{ALLOCATES, Operation, Start};
+use crate::lab::operation::{Operation, Start};
 use crate::lab::process;
 use crate::lab::resources::names;
 
@@ -74,7 +74,7 @@ fn look(room: &Room) -> String {
 }
 
 fn operation<L>(bare: Operation<Room, L>) -> Operation<Room, L> {
-    bare.warm(warm).wake(|room| room.gate.open()).unsteady(ALLOCATES)
+    bare.warm(warm).wake(|room| room.gate.open())
 }
 
 fn nothing(_: &Room) -> Option<Segment> {
