@@ -1,4 +1,5 @@
 //! A campaign: an operation is stopped before every instruction, from each of its starts.
+use std::fmt;
 use std::io::{Read, Write};
 use std::sync::atomic::Ordering;
 
@@ -23,6 +24,18 @@ pub enum Mode {
     Touch,
     /// It is killed, and so is who recovers from its death, at each instruction of that.
     Double,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mode::Kill => "killed",
+            Mode::Freeze => "frozen",
+            Mode::Wake => "woken",
+            Mode::Touch => "watched",
+            Mode::Double => "killed twice",
+        })
+    }
 }
 
 /// How much is done.
@@ -57,6 +70,32 @@ impl Plan {
 /// Whether the long run is asked for.
 pub fn is_long() -> bool {
     std::env::var_os("TINE_LAB").is_some_and(|value| value == "all")
+}
+
+/// Whether a process can be stopped at an instruction here.
+///
+/// # Errors
+///
+/// Why not, in words.
+pub fn probe() -> Result<(), String> {
+    let start = || Tracee::start(two_marks).map_err(|error| format!("no process can be traced here: {error}"));
+    let mut first = start()?;
+    first.step(Expect::Running);
+    let Stop::At(address) = first.step(Expect::Running) else {
+        return Err("no process can be stepped here".to_owned());
+    };
+    drop(first);
+    match start()?.follow(Way { breakpoint: Some((address, 1)), steps: 0 }, false, &mut || ()) {
+        Stop::At(at) if at == address => Ok(()),
+        _ => Err("hardware breakpoints do not work here".to_owned()),
+    }
+}
+
+fn two_marks() {
+    mark();
+    std::hint::black_box(1);
+    std::hint::black_box(2);
+    mark();
 }
 
 /// Two, one for each CPU of a small machine.

@@ -9,15 +9,20 @@
 //! | `process` | bystanders and survivors; who hangs |
 //! | `board` | what they write for the lab; gates |
 //! | `resources` | what a process holds |
-//! | `finding` | what is wrong, and the counts |
+//! | `finding`, `table` | what is wrong, and the counts |
+//! | `operations/` | what the lab is used on |
+//! | `cases` | all of it, as tests |
 //!
 //! `docs/9-killed-anywhere.md` is the chapter on it.
 pub mod board;
 mod breakpoint;
 pub mod campaign;
+pub mod cases;
 pub mod finding;
 pub mod operation;
+mod operations;
 pub mod process;
 pub mod resources;
+pub mod table;
 pub mod trace;
 pub mod tracee;

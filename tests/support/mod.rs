@@ -36,6 +36,11 @@ pub fn skip(why: &str) -> ! {
 
 /// Runs `cases` as libtest would, each in a fresh process.
 pub fn run(cases: &'static [Case]) {
+    run_within(cases, DEADLINE, || ());
+}
+
+/// As [`run`], with another deadline for each case, and with something to do when all have run.
+pub fn run_within(cases: &'static [Case], deadline: Duration, after: impl FnOnce()) {
     if let Ok(name) = std::env::var(CASE) {
         return run_one(cases, &name);
     }
@@ -45,8 +50,11 @@ pub fn run(cases: &'static [Case]) {
     // The cases are processes; one at a time leaves both cores to what they start.
     arguments.test_threads = Some(1);
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).expect("Linux has had subreapers since 3.4");
-    let trials = cases.iter().map(|&(name, _)| Trial::ignorable_test(name, move || supervise(name))).collect();
-    libtest_mimic::run(&arguments, trials).exit();
+    let trials =
+        cases.iter().map(|&(name, _)| Trial::ignorable_test(name, move || supervise(name, deadline))).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    after();
+    conclusion.exit();
 }
 
 /// In the case's own process: the case, between two looks at what this process holds.
@@ -127,7 +135,7 @@ fn names_in(directory: &str) -> BTreeSet<String> {
 }
 
 /// In the runner: starts the case, waits for its end or its deadline, and looks for what escaped.
-fn supervise(name: &'static str) -> Result<Completion, Failed> {
+fn supervise(name: &'static str, deadline: Duration) -> Result<Completion, Failed> {
     let output = tempfile();
     let also = output.try_clone().map_err(|e| format!("cannot duplicate the output file: {e}"))?;
     let exe = std::env::current_exe().map_err(|e| format!("cannot find this test binary: {e}"))?;
@@ -140,7 +148,7 @@ fn supervise(name: &'static str) -> Result<Completion, Failed> {
         .spawn()
         .map_err(|e| format!("cannot start the case: {e}"))?;
     let group = rustix::process::Pid::from_child(&child);
-    let in_time = wait_until(&group, Instant::now() + DEADLINE);
+    let in_time = wait_until(&group, Instant::now() + deadline);
     if !in_time {
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         let _ = child.kill();
@@ -149,7 +157,7 @@ fn supervise(name: &'static str) -> Result<Completion, Failed> {
     let escaped = reap_escaped(group);
     let text = read_back(output);
     if !in_time {
-        return Err(format!("not done after {DEADLINE:?}; killed\n{text}").into());
+        return Err(format!("not done after {deadline:?}; killed\n{text}").into());
     }
     if status.code() == Some(SKIPPED) {
         let why = text.lines().rev().find(|l| l.starts_with("skipped: ")).unwrap_or("skipped: no reason given");
