@@ -1,5 +1,5 @@
 //! Processes that feel like threads: safe, checked `fork` for Rust on Linux, with typed results, copy-on-write
-//! memory, shared memory and pipes.
+//! memory, shared memory, locks that survive their holders, and pipes.
 //!
 //! ```
 //! fn main() -> Result<(), tine::Error> {
@@ -21,12 +21,14 @@
 //!
 //! | floor | module | noun | what it holds |
 //! |---|---|---|---|
-//! | 2 | [`sync`] | locks | `Mutex` and its kin between processes, which survive their holders |
+//! | 2 | [`sync`] | locks | [`Mutex`](sync::Mutex) and its kin between processes, which survive their holders |
 //! | 2 | [`process`] | process | [`spawn`], [`scope`], [`Builder`], handles, death certificates |
 //! | 1 | [`memory`] | pages | private, shared, frozen and hidden memory; memory with names; snapshots; what a fork costs |
 //! | 1 | [`pipe`] | byte stream | pipes, messages that never tear, descriptors that travel |
 //! | 1 | [`mod@wire`] | what may cross | `Plain`, `Share`, `Wire`, `Pass`, and the macros that check them |
-//! | 0 | `sys` | raw calls | the one `mmap`, the fork, the checks; private |
+//! | 0 | `sys` | raw calls | the one `mmap`, the fork, the checks, who lives; private |
+//!
+//! Beside them stands [`mod@wait`]: for the first of several children, events and descriptors.
 //!
 //! # What it does for you
 //!
@@ -36,6 +38,7 @@
 //!   parent's destructors do not run in it; what was buffered for stdout appears once.
 //! - **Brings results and deaths back**: the result counts once it is committed, whatever happens to the child
 //!   afterwards; a panic arrives with message and place, every other end with a certificate.
+//! - **Keeps locks usable** whoever is killed with them: the next holder is told, and finds the data as they were left.
 //! - **Leaves nothing behind**: no zombies, no orphans, no descriptors; no names in `/dev/shm` but that of a
 //!   [`Segment`](memory::Segment) whose creator was killed, which the next one takes over.
 //!

@@ -35,15 +35,15 @@ const FOREIGN: &str = "
     catch_unwind compare_exchange compile_fail copy_nonoverlapping fetch_add on_unimplemented panic_any pre_exec print
     println read_exact read_to_string resume_unwind try_reserve unsafe_code with_capacity
     FromBytes IntoBytes libtest_mimic static_assertions
-    clone3 close_range epoll_ctl shm_open shm_unlink io_submit io_uring memfd_create ns_last_pid oom_kill pidfd_open pidfd_send_signal
-    posix_spawn process_mrelease pthread_atfork pthread_exit robust_list sched_setaffinity smaps_rollup timer_create
-    Array Manager Pipe Pool Process ProcessPoolExecutor Queue Value parent_process
+    clone3 close_range epoll_ctl futex_waitv shm_open shm_unlink io_submit io_uring memfd_create ns_last_pid oom_kill pidfd_open pidfd_send_signal
+    posix_spawn process_mrelease pthread_atfork pthread_exit pthread_mutex_init pthread_mutexattr_setrobust robust_list sched_setaffinity smaps_rollup timer_create
+    Array BoundedSemaphore Condition Manager Pipe Pool Process ProcessPoolExecutor Queue RLock Value parent_process
 ";
 
 /// How the constants of C and the kernel begin.
 const FOREIGN_PREFIXES: &str = "
     AF_ CARGO_ CLD_ CLOCK_ CLONE_ DONTFORK FD_ FUTEX_ F_ MADV_ MAP_ MFD_ MSG_ O_ PAGEMAP_ PIDFD_ PIPE_BUF PROT_ PR_ P_PIDFD
-    RLIMIT_ RUSAGE_ RUST_ RWF_ SA_ SCM_ SECCOMP_ SIG SI_ SOCK_ TINE_ WEXITED WIPEONFORK WNOHANG
+    RLIMIT_ RUSAGE_ RUST_ RWF_ SA_ SCM_ SECCOMP_ SEM_ SIG SI_ SOCK_ TINE_ WEXITED WIPEONFORK WNOHANG
 ";
 
 /// Crates of others, and modules of std that are imported as such.

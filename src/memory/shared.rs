@@ -21,8 +21,8 @@ use crate::wire::Share;
 
 /// A value that this process and its children use in place: the `Arc` of processes.
 ///
-/// It derefs to `&T`, and `T` is something that works under several hands: atomics, arrays
-/// and structs of them. Cloning shares the value, and so does a fork: the handle that a child inherits leads to the
+/// It derefs to `&T`, and `T` is something that works under several hands: atomics,
+/// [locks](crate::sync), arrays and structs of them. Cloning shares the value, and so does a fork: the handle that a child inherits leads to the
 /// same memory, at the same address. When the last handle of a process goes, the memory is unmapped there; when the
 /// last process has unmapped it or ended, it is freed. Nothing is dropped: `T` may not need it.
 ///
@@ -49,8 +49,8 @@ use crate::wire::Share;
 ///
 /// # When a process dies
 ///
-/// The memory stays as the dead process left it: an operation of several steps may be half done:
-/// atomics are for single steps.
+/// The memory stays as the dead process left it: an operation of several steps may be half done.
+/// Atomics are for single steps; for more there are [locks](crate::sync), which tell of it.
 #[doc(alias = "MAP_SHARED")]
 pub struct Shared<T: ?Sized> {
     ptr: NonNull<T>,

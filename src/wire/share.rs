@@ -10,7 +10,7 @@ use static_assertions::{assert_impl_all, assert_not_impl_any, const_assert_eq};
 
 /// May be used in place by several processes at once, each through `&Self` to the same memory.
 ///
-/// Atomics, and arrays and [`share!`](crate::share) structs of them. A [`Plain`](super::Plain)
+/// Atomics, [locks](crate::sync), and arrays and [`share!`](crate::share) structs of them. A [`Plain`](super::Plain)
 /// value is not `Share`: `&u64` promises that nothing writes it, and the other process has made no such promise. Tuples
 /// are not either: two builds of one program may lay them out differently.
 ///
@@ -42,7 +42,7 @@ use static_assertions::{assert_impl_all, assert_not_impl_any, const_assert_eq};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used in place by several processes",
     label = "not `Share`",
-    note = "use atomics, arrays of them, or a struct of them inside `tine::share! {{ .. }}`",
+    note = "use atomics, the locks of `tine::sync`, arrays of them, or a struct of them inside `tine::share! {{ .. }}`",
     note = "for plain data that is copied in and out use `tine::SharedSlice`",
     note = "std's locks, `Cell`, `Rc`, `Vec` and everything else that points to memory work in one process only"
 )]
