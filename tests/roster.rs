@@ -178,28 +178,28 @@ fn a_place_that_is_taken_again_hides_no_death() {
 fn seize_asleep(child: &JoinHandle<bool>) -> Option<Traced> {
     let traced = Traced::seize(child.id(), libc::PTRACE_O_TRACESYSGOOD)?;
     // The interruption has ended its sleep; it goes back to it.
-    until("it enters its sleep again", || {
+    loop {
         traced.to_the_next_call();
         assert!(traced.stopped());
-        traced.call() == libc::SYS_futex_waitv && {
-            // At the entry the kernel has put ENOSYS there.
+        if traced.is_about_to_call() && traced.call() == libc::SYS_futex_waitv {
             traced.to_the_next_call();
-            sleeps_again(child)
-        }
-    });
-    Some(traced)
-}
-
-#[cfg(target_arch = "x86_64")]
-fn sleeps_again(child: &JoinHandle<bool>) -> bool {
-    // Either it sleeps, or this was the return from the call, and it will come around.
-    let deadline = std::time::Instant::now() + Duration::from_millis(50);
-    while std::time::Instant::now() < deadline {
-        if sleeps_in(child.id()) == Some(libc::SYS_futex_waitv) {
-            return true;
+            let mut came_out = false;
+            until("it sleeps, or does not need to", || {
+                came_out = traced.has_stopped();
+                came_out || (sleeps_in(child.id()) == Some(libc::SYS_futex_waitv) && sleeps(child.id()))
+            });
+            if !came_out {
+                return Some(traced);
+            }
         }
     }
-    false
+}
+
+/// Whether a process is asleep; not so one that is held by its tracer.
+#[cfg(target_arch = "x86_64")]
+fn sleeps(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
 }
 
 #[cfg(not(target_arch = "x86_64"))]

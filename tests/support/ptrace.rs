@@ -35,6 +35,28 @@ impl Traced {
         libc::WIFSTOPPED(status)
     }
 
+    /// Whether it has stopped, or ended, by now.
+    pub fn has_stopped(&self) -> bool {
+        let mut status = 0;
+        // SAFETY: `status` is a live int.
+        let stopped = unsafe { libc::waitpid(self.0, &raw mut status, libc::__WALL | libc::WNOHANG) };
+        assert_ne!(stopped, -1, "{}", io::Error::last_os_error());
+        stopped != 0
+    }
+
+    /// Of one that is stopped at a system call: whether it is yet to be made.
+    pub fn is_about_to_call(&self) -> bool {
+        let mut info = std::mem::MaybeUninit::<libc::ptrace_syscall_info>::zeroed();
+        let size = size_of::<libc::ptrace_syscall_info>();
+        // SAFETY: the kernel writes up to `size` bytes there; all-zero bytes are a value of the type.
+        let info = unsafe {
+            let told = libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, self.0, size, info.as_mut_ptr());
+            assert!(told > 0, "{}", io::Error::last_os_error());
+            info.assume_init()
+        };
+        info.op == libc::PTRACE_SYSCALL_INFO_ENTRY
+    }
+
     /// Which system call it is stopped in; only to be asked at its entry or return.
     #[cfg(target_arch = "x86_64")]
     pub fn call(&self) -> i64 {

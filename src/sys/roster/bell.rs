@@ -89,7 +89,7 @@ fn name(number: u64) -> rustix::io::Result<SocketAddrUnix> {
 pub(crate) fn ring() {
     // SeqCst: pairs with the fence in `hang`.
     fence(Ordering::SeqCst);
-    let Some(roster) = roster() else { return };
+    let Some(roster) = roster().filter(|_| !seeded!("nobody rings")) else { return };
     let mut sender = None;
     for slot in roster.numbers().filter_map(|number| roster.slot(number)) {
         // Acquire: pairs with the Release in `hang`. That of a dead thread is nobody's name any more.
