@@ -1,5 +1,7 @@
 //! Locks between processes: what they promise while everybody lives, and when somebody dies.
 
+#[path = "support/ptrace.rs"]
+mod ptrace;
 #[path = "support/refuse.rs"]
 mod refuse;
 #[path = "pipe/storm.rs"]
@@ -9,6 +11,8 @@ mod support;
 
 #[path = "sync/barrier.rs"]
 mod barrier;
+#[path = "sync/barrier_deaths.rs"]
+mod barrier_deaths;
 #[path = "sync/condvar.rs"]
 mod condvar;
 #[path = "sync/event.rs"]
@@ -29,6 +33,7 @@ mod semaphore;
 fn main() {
     let mut cases = Vec::new();
     cases.extend_from_slice(barrier::CASES);
+    cases.extend_from_slice(barrier_deaths::CASES);
     cases.extend_from_slice(condvar::CASES);
     cases.extend_from_slice(event::CASES);
     cases.extend_from_slice(mutex::CASES);

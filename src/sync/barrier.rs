@@ -10,7 +10,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::raw::barrier::{Arrived, End, Party, RawBarrier};
+use super::raw::barrier::{Arrived, Party, RawBarrier};
+use super::raw::phase::End;
 use super::raw::{Patience, Refusal};
 use crate::sys::roster::{self, Name};
 use crate::wire::Share;

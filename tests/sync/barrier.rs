@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use tine::process::stop;
 use tine::sync::{Barrier, BarrierError, BarrierWaitResult, Event};
 use tine::{JoinHandle, Shared};
 
 use crate::cases;
-use crate::seen::{LONG, ROUNDS, SLICES, all_sleep, garbage, go_on, halt, is_asleep, kill, wakes_are_sent, words_of};
+use crate::seen::{LONG, SLICES, all_sleep, go_on, halt, is_asleep, wakes_are_sent};
 use crate::storm;
 use crate::support::{Case, until};
 
@@ -30,43 +29,25 @@ pub const CASES: &[Case] = cases![
     threads_and_processes_pass_together,
     more_users_than_parties,
     a_trip_sends_its_wakes,
-    a_killed_party_breaks_it_for_the_others,
-    a_party_killed_before_the_last_comes_breaks_it,
-    a_killed_leader_breaks_it_for_the_others,
-    a_leader_killed_before_its_wake_leaves_nobody_asleep,
-    a_trip_without_a_wake_is_found,
-    a_woken_one_that_is_killed_takes_nothing_from_others,
-    a_stopped_party_breaks_nothing,
-    one_that_was_stopped_for_many_rounds_learns_how_its_own_ended,
-    a_party_that_execs_has_died,
-    a_party_killed_anywhere_hangs_nobody,
     an_action_that_panics_breaks_it,
     an_action_that_waits_for_itself_is_told,
     a_broken_barrier_stays_broken_though_the_action_ran,
     a_copy_of_the_leader_trips_nothing,
     a_barrier_waits_through_a_storm_of_signals,
-    an_overwritten_barrier_hangs_nobody,
     a_barrier_is_what_its_model_is,
 ];
 
 tine::share! {
-    struct Meeting { all: Barrier, actions: AtomicU32, go: Event, sum: AtomicU64 }
+    pub struct Meeting { pub all: Barrier, pub actions: AtomicU32, pub go: Event, pub sum: AtomicU64 }
 }
 
-/// Where the words of the meeting lie: those of the barrier.
-const PHASE: usize = 0;
-const PARTIES: usize = 1;
-const LOCK: usize = 2;
-const OPENED: usize = 3;
-const ARRIVALS: usize = 4;
-
-fn meeting(parties: usize) -> Shared<Meeting> {
+pub fn meeting(parties: usize) -> Shared<Meeting> {
     let all = Barrier::new(parties);
     Shared::with_memfd(Meeting { all, actions: AtomicU32::new(0), go: Event::new(), sum: AtomicU64::new(0) }).unwrap()
 }
 
 /// How a wait ended, as a child can tell its parent: the index, or a letter.
-fn told(end: Result<BarrierWaitResult, BarrierError>) -> Result<usize, String> {
+pub fn told(end: Result<BarrierWaitResult, BarrierError>) -> Result<usize, String> {
     let text = match end {
         Ok(result) => return Ok(result.index()),
         Err(BarrierError::Broken) => "broken",
@@ -79,10 +60,10 @@ fn told(end: Result<BarrierWaitResult, BarrierError>) -> Result<usize, String> {
     Err(text.to_owned())
 }
 
-type Waiter = JoinHandle<Result<usize, String>>;
+pub type Waiter = JoinHandle<Result<usize, String>>;
 
 /// Children that have come and sleep.
-fn waiters(meeting: &Shared<Meeting>, n: usize) -> Vec<Waiter> {
+pub fn waiters(meeting: &Shared<Meeting>, n: usize) -> Vec<Waiter> {
     let before = meeting.all.waiting();
     let waiters: Vec<_> = (0..n).map(|_| tine::spawn(|| told(meeting.all.wait())).unwrap()).collect();
     until("they have come", || meeting.all.waiting() == before + n);
@@ -90,11 +71,11 @@ fn waiters(meeting: &Shared<Meeting>, n: usize) -> Vec<Waiter> {
     waiters
 }
 
-fn broken() -> Result<usize, String> {
+pub fn broken() -> Result<usize, String> {
     Err("broken".to_owned())
 }
 
-fn all_are_told_it_is_broken(waiters: Vec<Waiter>) {
+pub fn all_are_told_it_is_broken(waiters: Vec<Waiter>) {
     for waiter in waiters {
         assert_eq!(waiter.join().unwrap(), broken());
     }
@@ -330,241 +311,6 @@ fn more_users_than_parties() {
 fn a_trip_sends_its_wakes() {
     let meeting = meeting(2);
     wakes_are_sent(|_| _ = meeting.all.wait().unwrap(), |_| _ = meeting.all.wait().unwrap());
-    assert!(ROUNDS > 2);
-}
-
-fn a_killed_party_breaks_it_for_the_others() {
-    for which in 0..4 {
-        let meeting = meeting(5);
-        let mut waiters = waiters(&meeting, 4);
-        kill(waiters.remove(which));
-        all_are_told_it_is_broken(waiters);
-        assert_eq!(told(meeting.all.wait()), broken());
-        meeting.all.reset();
-        assert!(!meeting.all.is_broken());
-    }
-    // The same, of one that stood still.
-    let meeting = meeting(4);
-    let mut waiters = waiters(&meeting, 3);
-    let stopped = waiters.remove(1);
-    halt(&stopped);
-    kill(stopped);
-    all_are_told_it_is_broken(waiters);
-}
-
-fn a_party_killed_before_the_last_comes_breaks_it() {
-    for _ in 0..10 {
-        let meeting = meeting(2);
-        kill(waiters(&meeting, 1).remove(0));
-        let mut ran = false;
-        assert_eq!(told(meeting.all.wait_with(|| ran = true)), broken());
-        assert!(!ran);
-        meeting.all.reset();
-        let other = waiters(&meeting, 1);
-        meeting.all.wait().unwrap();
-        assert!(other.into_iter().all(|waiter| waiter.join().unwrap().is_ok()));
-    }
-}
-
-fn a_killed_leader_breaks_it_for_the_others() {
-    for _ in 0..5 {
-        let meeting = meeting(4);
-        let waiters = waiters(&meeting, 3);
-        let leader = tine::spawn(|| {
-            let action = || {
-                meeting.go.set();
-                stop().wait();
-            };
-            told(meeting.all.wait_with(action))
-        })
-        .unwrap();
-        assert!(meeting.go.wait_timeout(LONG));
-        // One more than there are parties: it waits for the next round, and is told that there is none.
-        let one_more = tine::spawn(|| told(meeting.all.wait())).unwrap();
-        until("it waits", || is_asleep(one_more.id()));
-        assert!(waiters.iter().all(|waiter| !waiter.is_finished()));
-        kill(leader);
-        all_are_told_it_is_broken(waiters);
-        assert_eq!(one_more.join().unwrap(), broken());
-    }
-}
-
-/// What a trip writes, by the drawing above the word.
-fn trip(words: &tine::SharedSlice<u64>) {
-    words.set(PHASE, (words.get(PHASE).unwrap() + (1 << 12)) & !1).unwrap();
-}
-
-fn a_leader_killed_before_its_wake_leaves_nobody_asleep() {
-    for _ in 0..5 {
-        let meeting = meeting(4);
-        let words = words_of(&meeting);
-        let leader = tine::spawn(|| {
-            // Known before the others sleep.
-            drop(tine::sync::Mutex::new(0_u8).lock().unwrap());
-            meeting.go.set();
-            stop().wait();
-            let action = || {
-                trip(&words);
-                std::process::abort();
-            };
-            meeting.all.wait_with(action).is_ok()
-        })
-        .unwrap();
-        assert!(meeting.go.wait_timeout(LONG));
-        let waiters = waiters(&meeting, 3);
-        leader.request_stop().unwrap();
-        let mut indexes: Vec<_> = waiters.into_iter().map(|waiter| waiter.join().unwrap().unwrap()).collect();
-        indexes.sort_unstable();
-        assert_eq!(indexes, [0, 1, 2], "it has tripped, so the death is none of theirs");
-        assert!(leader.join().is_err());
-        assert!(!meeting.all.is_broken());
-    }
-}
-
-fn a_trip_without_a_wake_is_found() {
-    let meeting = meeting(4);
-    let words = words_of(&meeting);
-    let waiters = waiters(&meeting, 3);
-    trip(&words);
-    assert!(waiters.into_iter().all(|waiter| waiter.join().unwrap().is_ok()));
-}
-
-fn a_woken_one_that_is_killed_takes_nothing_from_others() {
-    for _ in 0..10 {
-        let meeting = meeting(4);
-        let mut waiters = waiters(&meeting, 3);
-        let first = waiters.remove(0);
-        halt(&first);
-        meeting.all.wait().unwrap();
-        kill(first);
-        assert!(waiters.into_iter().all(|waiter| waiter.join().unwrap().is_ok()));
-        assert!(!meeting.all.is_broken(), "all had come");
-    }
-}
-
-fn a_stopped_party_breaks_nothing() {
-    let meeting = meeting(4);
-    let waiters = waiters(&meeting, 3);
-    waiters.iter().take(2).for_each(halt);
-    // Longer than the third one sleeps without looking for the truth.
-    std::thread::sleep(SLICES);
-    assert!(!meeting.all.is_broken());
-    meeting.all.wait().unwrap();
-    waiters.iter().for_each(go_on);
-    assert!(waiters.into_iter().all(|waiter| waiter.join().unwrap().is_ok()));
-}
-
-fn one_that_was_stopped_for_many_rounds_learns_how_its_own_ended() {
-    let meeting = meeting(2);
-    let many = || {
-        let other = tine::spawn(|| (0..300).all(|_| meeting.all.wait().is_ok())).unwrap();
-        assert!((0..300).all(|_| meeting.all.wait().is_ok()));
-        assert!(other.join().unwrap());
-    };
-    let stopped = || {
-        let waiter = waiters(&meeting, 1).remove(0);
-        halt(&waiter);
-        waiter
-    };
-    let learns = |waiter: Waiter| {
-        go_on(&waiter);
-        waiter.join().unwrap()
-    };
-    let passed = stopped();
-    meeting.all.wait().unwrap();
-    many();
-    assert_eq!(learns(passed), Ok(0));
-
-    let passed = stopped();
-    meeting.all.wait().unwrap();
-    many();
-    let broken_by_abort = stopped();
-    meeting.all.abort();
-    meeting.all.reset();
-    many();
-    assert_eq!(learns(passed), Ok(0));
-    assert_eq!(learns(broken_by_abort), broken());
-
-    let broken_by_reset = stopped();
-    meeting.all.reset();
-    let passed = stopped();
-    meeting.all.wait().unwrap();
-    many();
-    meeting.all.reset();
-    many();
-    assert_eq!(learns(broken_by_reset), broken());
-    assert_eq!(learns(passed), Ok(0));
-
-    // Two resets are beyond what the words remember: that is told on the safe side.
-    let passed = stopped();
-    meeting.all.wait().unwrap();
-    meeting.all.reset();
-    meeting.all.reset();
-    assert_eq!(learns(passed), broken());
-}
-
-fn a_party_that_execs_has_died() {
-    use std::os::unix::process::CommandExt;
-    let meeting = meeting(3);
-    let waiters = waiters(&meeting, 1);
-    let child = tine::spawn(|| {
-        std::thread::scope(|s| {
-            // The thread that waits is gone with the program.
-            s.spawn(|| meeting.all.wait().is_ok());
-            meeting.go.wait();
-            panic!("exec failed: {}", std::process::Command::new("sleep").arg("1000").exec());
-        });
-    })
-    .unwrap();
-    until("the thread waits", || meeting.all.waiting() == 2);
-    meeting.go.set();
-    all_are_told_it_is_broken(waiters);
-    assert!(child.try_wait().unwrap().is_none(), "the process itself lives");
-    kill(child);
-}
-
-fn a_party_killed_anywhere_hangs_nobody() {
-    let meeting = meeting(3);
-    let mut seed = 54_u64;
-    let mut found = 0;
-    for _ in 0..40 {
-        let others: Vec<_> = (0..2)
-            .map(|_| {
-                tine::spawn(|| {
-                    // To be killed, or to be left.
-                    while meeting.all.wait().is_ok() {}
-                })
-                .unwrap()
-            })
-            .collect();
-        let [first, second] = <[_; 2]>::try_from(others).unwrap();
-        meeting.all.wait().unwrap();
-        let pause = Duration::from_micros(garbage(&mut seed) % 3_000);
-        let pid = first.id().cast_signed();
-        let killer = tine::spawn(|| {
-            std::thread::sleep(pause);
-            // SAFETY: a signal to a process that nobody has reaped yet.
-            assert_eq!(unsafe { libc::kill(pid, libc::SIGKILL) }, 0);
-        })
-        .unwrap();
-        let error = loop {
-            match meeting.all.wait_timeout(Duration::from_millis(150)) {
-                Ok(_) => {}
-                Err(error) => break error,
-            }
-        };
-        match error {
-            BarrierError::Broken => found += 1,
-            // It had not come yet.
-            BarrierError::TimedOut => {}
-            error => panic!("{error}"),
-        }
-        second.join().unwrap();
-        killer.join().unwrap();
-        let _ = first.join();
-        meeting.all.reset();
-    }
-    assert!(found > 0, "it was never killed inside");
 }
 
 fn an_action_that_panics_breaks_it() {
@@ -652,51 +398,6 @@ fn a_barrier_waits_through_a_storm_of_signals() {
     std::thread::sleep(SLICES);
     meeting.all.wait().unwrap();
     assert!(child.join().unwrap());
-}
-
-fn an_overwritten_barrier_hangs_nobody() {
-    let meeting = meeting(2);
-    let words = words_of(&meeting);
-    let mut seed = 55;
-    let fresh: Vec<u64> = (PHASE..ARRIVALS + 30).map(|word| words.get(word).unwrap()).collect();
-    // Each word alone, then all of them.
-    for word in [PHASE, PARTIES, LOCK, OPENED, ARRIVALS, ARRIVALS + 1, usize::MAX] {
-        for _ in 0..20 {
-            words.copy_from(0, &fresh).unwrap();
-            if word == usize::MAX {
-                (PHASE..ARRIVALS + 2).for_each(|word| words.set(word, garbage(&mut seed)).unwrap());
-            } else {
-                words.set(word, garbage(&mut seed)).unwrap();
-            }
-            // Whatever it says: it comes back.
-            let _ = told(meeting.all.wait_timeout(Duration::from_millis(1)));
-            meeting.all.abort();
-            assert!(meeting.all.is_broken());
-            meeting.all.reset();
-            assert!(!meeting.all.is_broken());
-            let _ = format!("{:?}", meeting.all);
-        }
-    }
-    // Below sleepers, who wait without a limit for one that never comes.
-    for word in [OPENED, ARRIVALS, ARRIVALS + 1] {
-        for _ in 0..3 {
-            words.copy_from(0, &fresh).unwrap();
-            words.set(PARTIES, 4).unwrap();
-            let waiters = waiters(&meeting, 2);
-            words.set(word, garbage(&mut seed) | 0x80).unwrap();
-            // One who comes finds it, or they do by themselves.
-            let _ = told(meeting.all.wait_timeout(Duration::from_millis(1)));
-            assert!(waiters.into_iter().all(|waiter| waiter.join().unwrap().is_err()));
-        }
-    }
-    for word in [PHASE, ARRIVALS] {
-        words.copy_from(0, &fresh).unwrap();
-        let waiters = waiters(&meeting, 1);
-        words.set(word, 0xdead_beef_dead_beef).unwrap();
-        for mut waiter in waiters {
-            assert!(waiter.join_timeout(LONG).unwrap().is_some());
-        }
-    }
 }
 
 #[derive(Clone, Copy, Debug)]

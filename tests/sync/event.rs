@@ -10,7 +10,10 @@ use tine::process::stop;
 use tine::sync::Event;
 
 use crate::cases;
-use crate::seen::{LONG, ROUNDS, SLICES, all_sleep, garbage, go_on, halt, kill, wakes_are_sent, words_of};
+use crate::seen::{
+    LONG, ROUNDS, SLICES, all_sleep, garbage, go_on, halt, kill, wakes_are_sent, without_the_call_for_several_words,
+    words_of,
+};
 use crate::storm;
 use crate::support::{Case, in_child};
 
@@ -26,6 +29,7 @@ pub const CASES: &[Case] = cases![
     a_set_without_a_wake_is_found,
     a_stopped_sleeper_keeps_nobody_from_going_on,
     an_event_waits_through_a_storm_of_signals,
+    an_event_works_without_the_call_for_several_words,
     an_overwritten_event_hangs_nobody,
     an_event_works_after_a_fork_by_others,
     an_event_is_what_its_model_is,
@@ -231,6 +235,13 @@ fn an_event_waits_through_a_storm_of_signals() {
     std::thread::sleep(2 * SLICES);
     event.set();
     assert!(child.join().unwrap() > 20, "the storm blew");
+}
+
+fn an_event_works_without_the_call_for_several_words() {
+    without_the_call_for_several_words();
+    a_set_wakes_all_who_wait();
+    a_setter_killed_before_its_wake_leaves_nobody_asleep();
+    a_killed_sleeper_takes_no_wake_from_others();
 }
 
 fn an_overwritten_event_hangs_nobody() {

@@ -11,7 +11,10 @@ use tine::sync::{Event, Once, OnceError};
 use tine::{JoinHandle, Shared};
 
 use crate::cases;
-use crate::seen::{LONG, ROUNDS, SLICES, all_sleep, garbage, go_on, halt, is_asleep, kill, wakes_are_sent, words_of};
+use crate::seen::{
+    LONG, ROUNDS, SLICES, all_sleep, garbage, go_on, halt, is_asleep, kill, kill_without_a_mark, wakes_are_sent,
+    without_the_call_for_several_words, words_of,
+};
 use crate::storm;
 use crate::support::{Case, until};
 
@@ -23,6 +26,8 @@ pub const CASES: &[Case] = cases![
     a_killed_runner_is_succeeded_by_who_waits,
     a_killed_runner_is_succeeded_though_the_woken_one_is_killed,
     a_dead_runner_is_succeeded_by_who_comes_later,
+    a_runner_whose_death_is_not_marked_is_succeeded,
+    it_works_without_the_call_for_several_words,
     a_panic_is_the_callers_and_the_next_runs,
     who_only_waits_is_told_of_the_death,
     who_waits_in_spite_of_deaths_sleeps_through_them,
@@ -211,6 +216,25 @@ fn a_dead_runner_is_succeeded_by_who_comes_later() {
     let fresh = Once::new();
     fresh.call_once_force(|state| told = state.is_poisoned()).unwrap();
     assert!(!told, "nobody died there");
+}
+
+fn a_runner_whose_death_is_not_marked_is_succeeded() {
+    let work = Shared::new(Work::new()).unwrap();
+    let runner = runner(&work, true);
+    let only_waits = tine::spawn(|| matches!(work.once.wait(), Ok(()) | Err(OnceError::RunnerDied))).unwrap();
+    let mut sleepers = callers(&work, 2);
+    sleepers.push(only_waits);
+    all_sleep(&sleepers);
+    kill_without_a_mark(runner);
+    assert!(sleepers.into_iter().all(|sleeper| sleeper.join().unwrap()));
+    assert_eq!(work.deaths.load(Ordering::Relaxed), 1);
+}
+
+fn it_works_without_the_call_for_several_words() {
+    without_the_call_for_several_words();
+    one_of_many_processes_does_it();
+    a_killed_runner_is_succeeded_by_who_waits();
+    who_only_waits_is_told_of_the_death();
 }
 
 fn a_panic_is_the_callers_and_the_next_runs() {

@@ -1,14 +1,16 @@
 //! What can be seen of a lock, and of those who wait for it, from outside: sleepers in `/proc`, words through another mapping.
 
-use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tine::memory::Memfd;
 use tine::process::Signal;
 use tine::{JoinHandle, Shared, SharedSlice};
 
-use crate::support::until;
+use crate::ptrace::Traced;
+use crate::refuse::refuse_call;
+use crate::support::{skip, until};
 
 /// Longer than anything here takes, shorter than the deadline of a case.
 pub const LONG: Duration = Duration::from_secs(20);
@@ -21,10 +23,11 @@ pub fn state(pid: u32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// Whether a process sleeps on a lock's word: in `futex_waitv`, which nothing else here uses.
+/// Whether a process sleeps on a lock's word: in `futex_waitv`, which nothing else here uses; or in what replaces it.
 pub fn is_asleep(pid: u32) -> bool {
+    let sleep = if REFUSED.load(Ordering::Relaxed) { libc::SYS_futex } else { libc::SYS_futex_waitv };
     let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
-    call.split(' ').next().and_then(|number| number.parse().ok()) == Some(libc::SYS_futex_waitv)
+    call.split(' ').next().and_then(|number| number.parse().ok()) == Some(sleep)
 }
 
 pub fn all_sleep<T>(children: &[JoinHandle<T>]) {
@@ -47,6 +50,31 @@ pub fn kill<T>(child: JoinHandle<T>) {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+/// Kills it, and waits for its end, which the kernel marks nowhere: the memory of the dying process is freed before the list of
+/// its robust locks is walked, as the OOM reaper does it. The case is skipped where that cannot be done.
+pub fn kill_without_a_mark<T>(child: JoinHandle<T>) {
+    let Some(traced) = Traced::seize(child.id(), libc::PTRACE_O_TRACEEXIT) else { skip("ptrace is forbidden here") };
+    traced.go_on();
+    child.kill().unwrap();
+    assert!(traced.stopped(), "it is about to end");
+    let pidfd = child.as_fd().as_raw_fd();
+    // SAFETY: takes a descriptor and flags.
+    let released = unsafe { libc::syscall(libc::SYS_process_mrelease, pidfd, 0) } == 0;
+    traced.go_on();
+    child.wait().unwrap();
+    if !released {
+        skip("the kernel frees no memory of the dying");
+    }
+}
+
+/// From here on, in this process and its children, there is no sleep on several words at once.
+pub fn without_the_call_for_several_words() {
+    refuse_call(libc::SYS_futex_waitv, None, libc::ENOSYS);
+    REFUSED.store(true, Ordering::Relaxed);
+}
+
+static REFUSED: AtomicBool = AtomicBool::new(false);
 
 /// The words of what is in a shared region, as somebody sees (and overwrites) them who knows nothing of locks.
 pub fn words_of<T: tine::wire::Share>(shared: &Shared<T>) -> SharedSlice<u64> {

@@ -1,6 +1,7 @@
 //! The words of a barrier.
 
 use super::mutex::{Found, RawMutex};
+use super::phase::{End, Phase};
 use super::primitive::{AtomicU64, Name, Ordering, Verdict, judge, wake_all};
 use super::waiting::Waiting;
 use super::{Patience, Refusal};
@@ -30,100 +31,6 @@ pub(crate) struct RawBarrier<const MAX: usize> {
     lock: RawMutex,
     opened: AtomicU64,
     arrivals: [AtomicU64; MAX],
-}
-
-/// What the word `phase` says.
-///
-/// ```text
-///   63 .. 38                        37 .. 12            11 .. 2   1        0
-///   | first generation since reset | generation        | resets  | BROKEN | WAITERS |
-///
-///   (r, g) ---- trip -----> (r, g+1) ---- trip ----> (r, g+2)
-///     |    `--- reset ----> (r+1, g+1), first: g+1
-///     `-- break --> (r, g)|BROKEN ---- reset ----> (r+1, g+1), first: g+1
-/// ```
-///
-/// So who arrived in generation g and comes back later, however late, finds out how that ended: if there was no reset, or
-/// one only. After two it is told that it was broken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Phase(u64);
-
-/// Somebody may sleep: who changes the phase wakes all.
-const WAITERS: u64 = 1;
-const BROKEN: u64 = 1 << 1;
-const RESETS: Field = Field { shift: 2, bits: 10 };
-const GENERATION: Field = Field { shift: 12, bits: 26 };
-const FIRST: Field = Field { shift: 38, bits: 26 };
-
-/// Some bits of a word, that count round and round.
-struct Field {
-    shift: u32,
-    bits: u32,
-}
-
-impl Field {
-    fn of(&self, word: u64) -> u64 {
-        word >> self.shift & self.mask()
-    }
-
-    /// The word without it, and with `value` there.
-    fn set(&self, word: u64, value: u64) -> u64 {
-        word & !(self.mask() << self.shift) | (value & self.mask()) << self.shift
-    }
-
-    fn after(&self, value: u64) -> u64 {
-        value.wrapping_add(1) & self.mask()
-    }
-
-    fn mask(&self) -> u64 {
-        (1 << self.bits) - 1
-    }
-}
-
-/// How a generation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    Tripped,
-    Broken,
-}
-
-impl Phase {
-    fn is_broken(self) -> bool {
-        self.0 & BROKEN != 0
-    }
-
-    /// The generation, told from all others.
-    fn stamp(self) -> u64 {
-        self.0 & !(WAITERS | BROKEN)
-    }
-
-    fn broken(self) -> Phase {
-        Phase((self.0 | BROKEN) & !WAITERS)
-    }
-
-    fn tripped(self) -> Phase {
-        Phase(GENERATION.set(self.0, GENERATION.after(GENERATION.of(self.0))) & !WAITERS)
-    }
-
-    fn reset(self) -> Phase {
-        let next = GENERATION.after(GENERATION.of(self.0));
-        let word = RESETS.set(self.0, RESETS.after(RESETS.of(self.0)));
-        Phase(FIRST.set(GENERATION.set(word, next), next) & !(WAITERS | BROKEN))
-    }
-
-    /// How the generation that was open at this phase ended, if it has by `now`.
-    fn end(self, now: Phase) -> Option<End> {
-        let mine = GENERATION.of(self.0);
-        let resets = RESETS.of(self.0);
-        if RESETS.of(now.0) == resets {
-            let is_open = mine == GENERATION.of(now.0) && !now.is_broken();
-            let tripped = mine != GENERATION.of(now.0);
-            return (!is_open).then_some(if tripped { End::Tripped } else { End::Broken });
-        }
-        let by_the_reset = FIRST.of(now.0) == GENERATION.after(mine);
-        let one_reset = RESETS.of(now.0) == RESETS.after(resets);
-        Some(if one_reset && !by_the_reset { End::Tripped } else { End::Broken })
-    }
 }
 
 /// What came of an attempt to arrive.
@@ -184,20 +91,20 @@ impl<const MAX: usize> RawBarrier<MAX> {
 
     fn now(&self) -> Phase {
         // Acquire: pairs with the Release in `turn`: what the others did before they arrived is seen.
-        Phase(self.phase.load(Ordering::Acquire))
+        Phase::of(self.phase.load(Ordering::Acquire))
     }
 
     /// From exactly the phase `now` to `next`; and wakes who sleeps.
     fn turn(&self, now: Phase, next: Phase) -> Result<(), Phase> {
         // Release: pairs with the Acquire in `now`. Acquire, of who fails: likewise.
-        match self.phase.compare_exchange(now.0, next.0, Ordering::Release, Ordering::Acquire) {
+        match self.phase.compare_exchange(now.word(), next.word(), Ordering::Release, Ordering::Acquire) {
             Ok(_) => {
-                if now.0 & WAITERS != 0 && !seeded!("barrier without a wake") {
+                if now.word() & Phase::WAITERS != 0 && !seeded!("barrier without a wake") {
                     wake_all(&self.phase);
                 }
                 Ok(())
             }
-            Err(changed) => Err(Phase(changed)),
+            Err(changed) => Err(Phase::of(changed)),
         }
     }
 
@@ -232,14 +139,14 @@ impl<const MAX: usize> RawBarrier<MAX> {
                 Ok(Entered::Broken) => return Ok(Arrived::Broken),
                 Ok(Entered::As(party)) if party.index + 1 == parties => return Ok(Arrived::Last(party)),
                 Ok(Entered::As(party)) => {
-                    if unknown && self.now().0 & WAITERS != 0 {
+                    if unknown && self.now().word() & Phase::WAITERS != 0 {
                         wake_all(&self.phase);
                     }
                     return Ok(Arrived::First(party));
                 }
                 // Nobody waits for this one yet, so it gives up by itself.
                 Ok(Entered::Full(now)) if !self.finds_a_death(parties)? => {
-                    waiting.turn(&self.phase, now.0, WAITERS, self.name(parties - 1))?;
+                    waiting.turn(&self.phase, now.word(), Phase::WAITERS, self.name(parties - 1))?;
                 }
                 Ok(Entered::Full(now)) => _ = self.break_at(now),
                 // The thread is running the action of this generation: that goes on.
@@ -331,7 +238,7 @@ impl<const MAX: usize> RawBarrier<MAX> {
         // After a death without notice one finds it whose place is next, round and round: that is enough, and each asks the
         // kernel for one only.
         let before = (0..party.index).rev().chain((party.index + 1..parties).rev()).find_map(|index| self.name(index));
-        waiting.turn(&self.phase, now.0, WAITERS, before)
+        waiting.turn(&self.phase, now.word(), Phase::WAITERS, before)
     }
 
     /// Whether there is one dead among those who have arrived. Called by the last one, before it trips.

@@ -19,6 +19,7 @@ pub(crate) mod condvar;
 pub(crate) mod event;
 pub(crate) mod mutex;
 pub(crate) mod once;
+pub(crate) mod phase;
 mod places;
 #[cfg(not(loom))]
 pub(crate) mod primitive;

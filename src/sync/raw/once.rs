@@ -107,6 +107,11 @@ impl RawOnce {
                 State::Corrupt => return Err(Refusal::Corrupt),
                 State::Idle { died } => {
                     if self.enter(now, me.word() | now) {
+                        if now & WAITERS != 0 && !seeded!("once begun in silence") {
+                            // Who sleeps has watched nobody in particular, and may not know this thread: it looks, and
+                            // sleeps again, on this run's life.
+                            wake_all(&self.word);
+                        }
                         return Ok(Begun::Run { after_death: died });
                     }
                     continue;
