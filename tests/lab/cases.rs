@@ -9,61 +9,48 @@ use super::{table, trace};
 use crate::cases;
 use crate::support::{self, Case};
 
-/// Makes cases of campaigns: `name: Mode, points of each start, operation;`.
+/// Makes cases: `name: operation, mode and points of each start, ..;`.
 macro_rules! campaigns {
-    ($($name:ident: $mode:ident, $most:literal, $operation:expr;)*) => {
+    ($($name:ident: $operation:expr, $($mode:ident $most:literal),*;)*) => {
         $(fn $name() {
-            survives(&$operation, Mode::$mode, Plan::short($most));
+            survives(&$operation, &[$(Plan::new(Mode::$mode, $most)),*]);
         })*
         const CAMPAIGNS: &[Case] = cases![$($name),*];
     };
 }
 
-/// As above, for operations of very many instructions: in the short run they are killed at their system calls.
-macro_rules! campaigns_by_calls {
-    ($($name:ident: $operation:expr;)*) => {
-        $(fn $name() {
-            survives(&$operation, Mode::Kill, Plan::by_calls());
-        })*
-        const CAMPAIGNS_BY_CALLS: &[Case] = cases![$($name),*];
-    };
-}
-
 pub const CASES: &[Case] = &{
-    const PARTS: [&[Case]; 3] = [ITSELF, CAMPAIGNS, CAMPAIGNS_BY_CALLS];
-    const N: usize = PARTS[0].len() + PARTS[1].len() + PARTS[2].len();
-    let mut all = [PARTS[0][0]; N];
-    let (mut i, mut part) = (0, 0);
-    while part < PARTS.len() {
-        let mut j = 0;
-        while j < PARTS[part].len() {
-            all[i] = PARTS[part][j];
-            (i, j) = (i + 1, j + 1);
-        }
-        part += 1;
+    let mut all = [ITSELF[0]; ITSELF.len() + CAMPAIGNS.len()];
+    let mut i = 0;
+    while i < all.len() {
+        all[i] = if i < ITSELF.len() { ITSELF[i] } else { CAMPAIGNS[i - ITSELF.len()] };
+        i += 1;
     }
     all
 };
 
-fn run<S, L>(operation: &Operation<S, L>, mode: Mode, plan: Plan) -> Tally {
+fn run<S, L>(operation: &Operation<S, L>, plans: &[Plan]) -> Vec<Tally> {
     if let Err(why) = campaign::probe() {
         support::skip(&why);
     }
     let since = std::time::Instant::now();
-    let tally = campaign::run(operation, mode, plan);
-    println!("{}, {mode}: {} points in {:?}", operation.name, tally.points(), since.elapsed());
-    tally
+    let tallies = campaign::run(operation, plans);
+    let counts: Vec<String> = plans.iter().zip(&tallies).map(|(p, t)| format!("{} {}", t.points(), p.mode)).collect();
+    println!("{}: {} in {:?}", operation.name, counts.join(", "), since.elapsed());
+    tallies
 }
 
-fn survives<S, L>(operation: &Operation<S, L>, mode: Mode, plan: Plan) {
-    let tally = run(operation, mode, plan);
-    table::add_row(operation.name, mode, operation.starts.len(), &tally);
-    is_clean(&tally);
+fn survives<S, L>(operation: &Operation<S, L>, plans: &[Plan]) {
+    let tallies = run(operation, plans);
+    for (plan, tally) in plans.iter().zip(&tallies) {
+        table::add_row(operation.name, plan.mode, operation.starts.len(), tally);
+    }
+    is_clean(&tallies);
 }
 
-fn is_clean(tally: &Tally) {
-    assert!(tally.points() > 0, "nothing was done");
-    assert_eq!(tally.findings(), 0, "findings; they are above");
+fn is_clean(tallies: &[Tally]) {
+    assert!(tallies.iter().all(|tally| tally.points() > 0), "nothing was done");
+    assert_eq!(tallies.iter().map(Tally::findings).sum::<u64>(), 0, "findings; they are above");
 }
 
 // -------------------------------------------------------------------------------------------------- the lab itself
@@ -87,24 +74,22 @@ fn instructions_are_told_apart() {
 }
 
 fn the_right_toys_survive() {
-    fn survives<S, L>(operation: &Operation<S, L>, mode: Mode, most: usize) {
-        is_clean(&run(operation, mode, Plan::short(most)));
+    fn survives<S, L>(operation: &Operation<S, L>, plans: &[(Mode, usize)]) {
+        let plans: Vec<Plan> = plans.iter().map(|(mode, most)| Plan::new(*mode, *most)).collect();
+        is_clean(&run(operation, &plans));
     }
-    survives(&toy_ring::send::<false>(), Mode::Kill, 500);
-    survives(&toy_ring::receive(), Mode::Kill, 500);
-    survives(&toy_share::read::<false>(), Mode::Kill, 500);
-    survives(&toy_share::open::<false>(), Mode::Kill, 500);
-    survives(&toy_lock::count::<{ toy_lock::RIGHT }>(), Mode::Kill, 200);
-    survives(&toy_lock::count::<{ toy_lock::RIGHT }>(), Mode::Wake, 200);
-    survives(&toy_lock::count::<{ toy_lock::RIGHT }>(), Mode::Freeze, 100);
-    survives(&toy_lock::count::<{ toy_lock::RIGHT }>(), Mode::Double, 200);
-    survives(&toy_lock::unlock::<{ toy_lock::RIGHT }>(), Mode::Kill, 100);
-    survives(&toy_lock::unlock::<{ toy_lock::RIGHT }>(), Mode::Freeze, 100);
+    survives(&toy_ring::send::<false>(), &[(Mode::Kill, 200)]);
+    survives(&toy_ring::receive(), &[(Mode::Kill, 200)]);
+    survives(&toy_share::read::<false>(), &[(Mode::Kill, 200)]);
+    survives(&toy_share::open::<false>(), &[(Mode::Kill, 500), (Mode::KillAtCalls, 1)]);
+    let all = [(Mode::Kill, 100), (Mode::Wake, 60), (Mode::Freeze, 60), (Mode::Double, 60)];
+    survives(&toy_lock::count::<{ toy_lock::RIGHT }>(), &all);
+    survives(&toy_lock::unlock::<{ toy_lock::RIGHT }>(), &[(Mode::Kill, 60), (Mode::Freeze, 60)]);
 }
 
 /// A wrong version: it is caught, for what it is.
 fn is_caught<S, L>(operation: &Operation<S, L>, mode: Mode, kind: Kind) {
-    let tally = run(operation, mode, Plan::short(500).until_found());
+    let tally = run(operation, &[Plan::new(mode, 500).until_found()]).remove(0);
     assert!(tally.of(kind) > 0, "{} findings, but not one {kind:?}", tally.findings());
 }
 
@@ -147,92 +132,53 @@ fn a_forgotten_cloexec_leaks() {
 // ----------------------------------------------------------------------------------------------------- the library
 
 campaigns! {
-    mutex_lock_killed: Kill, 300, mutex::lock();
-    mutex_try_lock_killed: Kill, 300, mutex::try_lock();
-    mutex_lock_timeout_killed: Kill, 300, mutex::lock_timeout();
-    mutex_lock_in_vain_killed: Kill, 100, mutex::lock_timeout_in_vain();
-    mutex_unlock_killed: Kill, 300, mutex::unlock();
-    mutex_recover_killed: Kill, 300, mutex::recover();
-    mutex_leave_killed: Kill, 300, mutex::leave();
-    mutex_count_killed: Kill, 300, mutex::count_once();
-    mutex_lock_frozen: Freeze, 100, mutex::lock();
-    mutex_try_lock_frozen: Freeze, 100, mutex::try_lock();
-    mutex_lock_timeout_frozen: Freeze, 100, mutex::lock_timeout();
-    mutex_unlock_frozen: Freeze, 200, mutex::unlock();
-    mutex_recover_frozen: Freeze, 200, mutex::recover();
-    mutex_leave_frozen: Freeze, 200, mutex::leave();
-    mutex_count_frozen: Freeze, 100, mutex::count_once();
-    mutex_lock_woken: Wake, 100, mutex::lock();
-    mutex_lock_timeout_woken: Wake, 100, mutex::lock_timeout();
-    mutex_unlock_killed_twice: Double, 300, mutex::unlock();
-    mutex_recover_killed_twice: Double, 300, mutex::recover();
-    mutex_count_killed_twice: Double, 100, mutex::count_once();
-    mutex_unlock_touches_nothing: Touch, 1, mutex::unlock();
+    mutex_lock: mutex::lock(), Kill 200, Freeze 60, Wake 60;
+    mutex_first_lock: mutex::first_lock(), KillAtCalls 1;
+    mutex_try_lock: mutex::try_lock(), Kill 200, Freeze 60;
+    mutex_lock_timeout: mutex::lock_timeout(), Kill 200, Freeze 60, Wake 60;
+    mutex_lock_timeout_in_vain: mutex::lock_timeout_in_vain(), Kill 80;
+    mutex_unlock: mutex::unlock(), Kill 300, Freeze 100, Double 100, Touch 1;
+    mutex_recover: mutex::recover(), Kill 300, Freeze 100, Double 100;
+    mutex_leave: mutex::leave(), Kill 200, Freeze 60, Double 60;
+    mutex_count: mutex::count_once(), Kill 200, Freeze 60, Double 60;
 
-    rwlock_read_killed: Kill, 200, rwlock::read_it();
-    rwlock_stop_reading_killed: Kill, 200, rwlock::stop_reading();
-    rwlock_try_killed: Kill, 200, rwlock::try_both();
-    rwlock_write_killed: Kill, 200, rwlock::write_it();
-    rwlock_stop_writing_killed: Kill, 200, rwlock::stop_writing();
-    rwlock_recover_killed: Kill, 200, rwlock::recover();
-    rwlock_count_killed: Kill, 200, rwlock::count_once();
-    rwlock_read_frozen: Freeze, 60, rwlock::read_it();
-    rwlock_stop_reading_frozen: Freeze, 100, rwlock::stop_reading();
-    rwlock_write_frozen: Freeze, 60, rwlock::write_it();
-    rwlock_stop_writing_frozen: Freeze, 100, rwlock::stop_writing();
-    rwlock_recover_frozen: Freeze, 100, rwlock::recover();
-    rwlock_count_frozen: Freeze, 60, rwlock::count_once();
-    rwlock_read_woken: Wake, 60, rwlock::read_it();
-    rwlock_write_woken: Wake, 60, rwlock::write_it();
-    rwlock_stop_writing_killed_twice: Double, 100, rwlock::stop_writing();
-    rwlock_recover_killed_twice: Double, 100, rwlock::recover();
-    rwlock_stop_writing_touches_nothing: Touch, 1, rwlock::stop_writing();
+    rwlock_read: rwlock::read_it(), Kill 120, Freeze 40, Wake 40;
+    rwlock_stop_reading: rwlock::stop_reading(), Kill 150, Freeze 60;
+    rwlock_try: rwlock::try_both(), Kill 150;
+    rwlock_write: rwlock::write_it(), Kill 150, Freeze 50, Wake 50;
+    rwlock_stop_writing: rwlock::stop_writing(), Kill 150, Freeze 60, Double 60, Touch 1;
+    rwlock_recover: rwlock::recover(), Kill 200, Freeze 60, Double 60;
+    rwlock_count: rwlock::count_once(), Kill 150, Freeze 50;
 
-    semaphore_acquire_killed: Kill, 200, semaphore::acquire();
-    semaphore_acquire_and_forget_killed: Kill, 200, semaphore::acquire_and_forget();
-    semaphore_try_acquire_killed: Kill, 200, semaphore::try_acquire();
-    semaphore_give_back_killed: Kill, 200, semaphore::give_back();
-    semaphore_add_killed: Kill, 200, semaphore::add();
-    semaphore_acquire_frozen: Freeze, 60, semaphore::acquire();
-    semaphore_give_back_frozen: Freeze, 100, semaphore::give_back();
-    semaphore_add_frozen: Freeze, 100, semaphore::add();
-    semaphore_acquire_woken: Wake, 60, semaphore::acquire();
+    semaphore_acquire: semaphore::acquire(), Kill 150, Freeze 50, Wake 50;
+    semaphore_acquire_and_forget: semaphore::acquire_and_forget(), Kill 150;
+    semaphore_try_acquire: semaphore::try_acquire(), Kill 150;
+    semaphore_give_back: semaphore::give_back(), Kill 150, Freeze 60;
+    semaphore_add: semaphore::add(), Kill 150, Freeze 60;
 
-    condvar_notify_one_killed: Kill, 200, condvar::notify_one();
-    condvar_notify_all_killed: Kill, 200, condvar::notify_all();
-    condvar_wait_killed: Kill, 200, condvar::wait();
-    condvar_wait_in_vain_killed: Kill, 100, condvar::wait_in_vain();
-    condvar_wait_woken: Wake, 100, condvar::wait();
+    condvar_notify_one: condvar::notify_one(), Kill 150;
+    condvar_notify_all: condvar::notify_all(), Kill 150;
+    condvar_wait: condvar::wait(), Kill 150, Wake 50;
+    condvar_wait_in_vain: condvar::wait_in_vain(), Kill 80;
 
-    event_set_killed: Kill, 300, event::set_it();
-    event_clear_killed: Kill, 300, event::clear_it();
-    event_wait_killed: Kill, 200, event::wait_for_it();
-    event_wait_in_vain_killed: Kill, 100, event::wait_in_vain();
-    event_set_frozen: Freeze, 100, event::set_it();
-    event_clear_frozen: Freeze, 100, event::clear_it();
-    event_wait_frozen: Freeze, 60, event::wait_for_it();
-    event_wait_woken: Wake, 100, event::wait_for_it();
+    event_set: event::set_it(), Kill 200, Freeze 60;
+    event_clear: event::clear_it(), Kill 200, Freeze 60;
+    event_wait: event::wait_for_it(), Kill 150, Freeze 50, Wake 50;
+    event_wait_in_vain: event::wait_in_vain(), Kill 80;
 
-    once_call_killed: Kill, 200, once::call_once();
-    once_wait_killed: Kill, 200, once::wait_for_it();
-    once_call_frozen: Freeze, 100, once::call_once();
-    once_wait_frozen: Freeze, 60, once::wait_for_it();
-    once_call_woken: Wake, 60, once::call_once();
-    once_wait_woken: Wake, 60, once::wait_for_it();
+    once_call: once::call_once(), Kill 150, Freeze 60, Wake 50;
+    once_wait: once::wait_for_it(), Kill 150, Freeze 50, Wake 50;
 
-    segment_create_killed: Kill, 200, segment::create();
-    segment_create_or_recover_killed: Kill, 200, segment::create_or_recover();
-    segment_open_killed: Kill, 200, segment::open();
-    segment_unlink_killed: Kill, 200, segment::unlink();
-    segment_drop_killed: Kill, 200, segment::give_up();
+    segment_create: segment::create(), Kill 200;
+    segment_create_or_recover: segment::create_or_recover(), Kill 200;
+    segment_open: segment::open(), Kill 200;
+    segment_unlink: segment::unlink(), Kill 200;
+    segment_drop: segment::give_up(), Kill 200;
 
-    frames_send_killed: Kill, 200, frames::send_it();
-}
+    frames_send: frames::send_it(), Kill 100;
+    chunks_fill: chunks::run(), KillAtCalls 1;
 
-campaigns_by_calls! {
-    mutex_first_lock_killed: mutex::first_lock();
-    spawn_and_join_killed: spawn::spawn_and_join();
-    spawn_detached_killed: spawn::spawn_detached();
-    join_killed: spawn::join_it();
-    chunks_killed: chunks::run();
+    spawn_and_join: spawn::spawn_and_join(), KillAtCalls 1;
+    spawn_detached: spawn::spawn_detached(), KillAtCalls 1;
+    join: spawn::join_it(), KillAtCalls 1;
 }

@@ -3,7 +3,10 @@
 //! | file | noun |
 //! |---|---|
 //! | `operation` | what is tested, from where, and what may be seen of it |
-//! | `campaign` | all points of an operation: killed, frozen, killed twice |
+//! | `campaign` | all points of an operation, and who works on them |
+//! | `modes` | what is done at a point: killed, frozen, woken, killed twice |
+//! | `run` | a stage, a victim, survivors |
+//! | `oracle` | what is right |
 //! | `tracee`, `breakpoint` | a process that stops where it is told |
 //! | `trace` | the path through the instructions |
 //! | `process` | bystanders and survivors; who hangs |
@@ -19,10 +22,13 @@ mod breakpoint;
 pub mod campaign;
 pub mod cases;
 pub mod finding;
+mod modes;
 pub mod operation;
 mod operations;
+mod oracle;
 pub mod process;
 pub mod resources;
+mod run;
 pub mod table;
 pub mod trace;
 pub mod tracee;

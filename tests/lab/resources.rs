@@ -49,7 +49,7 @@ pub fn names(directory: &str, part: &str) -> Vec<String> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Numbers([u64; MOST / 64]);
 
-const MOST: usize = 256;
+const MOST: usize = 64;
 
 impl Numbers {
     pub fn without(self, others: Numbers) -> Numbers {

@@ -120,7 +120,9 @@ pub fn wait_for_it() -> Operation<Home, ()> {
 
 /// Nobody sets it in time.
 pub fn wait_in_vain() -> Operation<Home, ()> {
-    let act = |home: &Home, (): &mut ()| drop(home.event.wait_timeout(Duration::from_millis(2)));
+    let act = |home: &Home, (): &mut ()| {
+        let _ = home.event.wait_timeout(Duration::from_millis(2));
+    };
     operation("Event::wait_timeout, in vain", act)
         .unsteady("the time that is left is subtracted with or without a borrow")
         .meanwhile(is_set, |_| false)
