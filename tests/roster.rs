@@ -25,6 +25,7 @@ fn main() {
         a_number_that_was_given_again_is_somebody_else,
         a_traced_process_is_alive,
         a_child_in_another_namespace_is_seen_alive_and_dead,
+        relatives_who_see_the_proc_of_others_do_not_rob_each_other,
         a_process_that_others_forked_takes_part,
         a_process_of_a_raw_clone_takes_part,
         deaths_are_noticed_without_the_call_for_several_words,
@@ -323,6 +324,37 @@ fn a_child_in_another_namespace_is_seen_alive_and_dead() {
     match middle.join().unwrap() {
         None => skip("no permission for a namespace of pids"),
         Some(right) => assert!(right),
+    }
+}
+
+fn relatives_who_see_the_proc_of_others_do_not_rob_each_other() {
+    // As after `unshare --pid --fork`, without `--mount-proc`: both are in a namespace of pids that is not the one of the
+    // `/proc` that they see. By the holder's number that has another process, of another start.
+    let mutex = Shared::new(Mutex::new(0_u64)).unwrap();
+    let middle = tine::spawn(|| {
+        // SAFETY: takes flags; the children of this process are then in a namespace of their own.
+        if unsafe { libc::unshare(libc::CLONE_NEWPID) } == -1 {
+            return None;
+        }
+        let first = Builder::new().die_with_parent(false).spawn(|| {
+            let holder = Builder::new().die_with_parent(false).spawn(|| {
+                assert_eq!(std::process::id(), 2, "the second of its namespace");
+                let _guard = mutex.lock().unwrap();
+                tine::process::stop().wait();
+            });
+            let holder = holder.unwrap();
+            until("the child holds the lock", || mutex.is_locked());
+            // Over several looks.
+            let alive = matches!(mutex.lock_timeout(Duration::from_millis(350)), Err(LockTimeoutErrorOf::TimedOut));
+            holder.kill().unwrap();
+            alive && owner_died(mutex.lock_timeout(LONG))
+        });
+        Some(first.unwrap().join().unwrap())
+    })
+    .unwrap();
+    match middle.join().unwrap() {
+        None => skip("no permission for a namespace of pids"),
+        Some(right) => assert!(right, "a live holder was taken for dead"),
     }
 }
 

@@ -26,8 +26,13 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// Where `/proc` is not mounted.
+    /// Where `/proc` is not mounted, or is that of another namespace of pids.
     pub(crate) fn me() -> io::Result<Identity> {
+        if !proc_is_ours() {
+            let why =
+                "/proc is not that of this process's namespace of pids, so it cannot tell who is who; mount it there";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        }
         Ok(Identity::new(std::process::id(), Stat::read("/proc/self/stat")?.start))
     }
 
@@ -67,16 +72,32 @@ impl Identity {
     /// In doubt (`/proc` hides it, or is not mounted) the answer is false.
     pub(crate) fn is_gone(self) -> bool {
         let pid = (self.0 >> PID_SHIFT) as i32;
+        if !proc_is_ours() {
+            return does_not_exist(pid);
+        }
         match Stat::read(format!("/proc/{pid}/stat")) {
             Ok(stat) => Identity::new(pid as u32, stat.start) != self || stat.is_dead(),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => false,
             // hidepid makes living processes of other users look absent here; the kernel itself knows better.
-            Err(_) => {
-                let pid = rustix::process::Pid::from_raw(pid);
-                pid.is_none_or(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
-            }
+            Err(_) => does_not_exist(pid),
         }
     }
+}
+
+/// Whether the kernel knows of no process with this number, in the namespace of the calling one.
+fn does_not_exist(pid: i32) -> bool {
+    let pid = rustix::process::Pid::from_raw(pid);
+    pid.is_none_or(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+}
+
+/// Whether `/proc` numbers processes as this one does. After `unshare --pid` without a `/proc` of its own it does not: by a
+/// living process's number it shows another, or none.
+fn proc_is_ours() -> bool {
+    // Only there it shows this process with one number: elsewhere with one for each namespace, from that of `/proc` to this
+    // process's own. Without such a line the kernel has no such namespaces.
+    let Ok(status) = std::fs::read("/proc/self/status") else { return false };
+    let numbers = status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
+    numbers.is_none_or(|numbers| numbers.trim_ascii().split(|byte| byte.is_ascii_whitespace()).count() == 1)
 }
 
 #[cfg(test)]
