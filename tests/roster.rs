@@ -20,6 +20,7 @@ fn main() {
     support::run(cases![
         a_wake_that_dies_with_its_receiver_is_made_good,
         a_death_that_one_is_told_of_is_told_to_all,
+        a_death_is_told_though_its_place_was_taken,
         a_death_that_the_kernel_does_not_mark_is_noticed,
         a_number_that_was_given_again_is_somebody_else,
         a_traced_process_is_alive,
@@ -129,6 +130,49 @@ fn a_death_that_one_is_told_of_is_told_to_all() {
     kill_the_woken_one(true);
 }
 
+/// One is told of a death that is no concern of its own, and before it goes on, the place of the dead is taken. Those whom
+/// it concerns are told all the same: in a build without slices, by nothing else.
+#[cfg(target_arch = "x86_64")]
+fn a_death_is_told_though_its_place_was_taken() {
+    let mutex = Shared::new(Mutex::new(0_u64)).unwrap();
+    let other_mutex = Shared::new(Mutex::new(0_u64)).unwrap();
+    let third_mutex = Shared::new(Mutex::new(0_u64)).unwrap();
+    for _ in 0..5 {
+        let holder = holder(&mutex);
+        let other_holder = self::holder(&other_mutex);
+        let first = served(&other_mutex);
+        until_asleep(&first);
+        let Some(traced) = Traced::seize(first.id(), libc::PTRACE_O_TRACESYSGOOD) else {
+            other_holder.kill().unwrap();
+            holder.kill().unwrap();
+            let _ = (holder.join(), other_holder.join(), first.join());
+            skip("ptrace is forbidden here");
+        };
+        until("it enters its sleep again", || {
+            traced.to_the_next_call();
+            assert!(traced.stopped());
+            traced.call() == libc::SYS_futex_waitv && {
+                traced.to_the_next_call();
+                sleeps_again(&first)
+            }
+        });
+        let mut waiter = served(&mutex);
+        until_asleep(&waiter);
+        holder.kill().unwrap();
+        let _ = holder.join();
+        assert!(traced.stopped(), "it was woken");
+        // It takes the first place that is free.
+        let successor = self::holder(&third_mutex);
+        traced.go_on();
+        assert_eq!(waiter.join_timeout(LONG).unwrap(), Some(true), "it was told");
+        for holder in [successor, other_holder] {
+            holder.request_stop().unwrap();
+            holder.join().unwrap();
+        }
+        assert!(first.join().unwrap());
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 fn sleeps_again(child: &JoinHandle<bool>) -> bool {
     // Either it sleeps, or this was the return from the call, and it will come around.
@@ -143,6 +187,11 @@ fn sleeps_again(child: &JoinHandle<bool>) -> bool {
 
 #[cfg(not(target_arch = "x86_64"))]
 fn a_wake_that_dies_with_its_receiver_is_made_good() {
+    skip("the registers of a tracee are read on x86-64 only");
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn a_death_is_told_though_its_place_was_taken() {
     skip("the registers of a tracee are read on x86-64 only");
 }
 
