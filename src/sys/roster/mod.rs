@@ -209,10 +209,47 @@ fn announce(roster: &Roster, slot: &Slot, number: usize, who: u64, namespaces: u
     slot.who.store(who, Ordering::Relaxed);
     slot.namespaces.store(namespaces, Ordering::Relaxed);
     slot.bell.store(0, Ordering::Relaxed);
+    // Release: pairs with the Acquire in `mark_dead`: who finds this task finds the last tenant struck out (above).
+    slot.task.store(slot.task_alive(), Ordering::Release);
     // Relaxed: see `numbers`.
     roster.header.high.fetch_max(number as u32, Ordering::Relaxed);
     slot.announce(count);
     let name = Name::new(roster.tag(), count, number);
     SEAT.set(Seat { generation: generation::current(), name: name.word() });
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_death_without_notice_is_not_the_next_ones() {
+        // A place that no other test comes to.
+        const NUMBER: usize = 300;
+        let roster = the_roster().unwrap();
+        let slot = &roster.slots[NUMBER - 1];
+        let (me, namespaces) = Identity::me_with_namespaces().unwrap();
+        // As the word of a process that had this one's number before.
+        let gone = me.to_word() - 2;
+        let sit = move |who: u64| {
+            assert!(matches!(slot.take_life(), Taken::Mine));
+            move || announce(roster, slot, NUMBER, who, namespaces)
+        };
+        let dead = std::thread::spawn(move || sit(gone)()).join().unwrap();
+        while judge(dead) != Verdict::Dead {
+            std::thread::yield_now();
+        }
+        std::thread::spawn(move || {
+            // Has locked the dead one's life, and is just about to strike it out.
+            let announce = sit(me.to_word());
+            assert_eq!(std::thread::spawn(move || look_for_the_truth(dead)).join().unwrap(), Verdict::Dead);
+            assert_eq!(judge(dead), Verdict::Dead, "and the next who waits for it need not ask");
+            let name = announce();
+            assert_eq!(judge(name), Verdict::Alive);
+            assert_ne!(name, dead);
+        })
+        .join()
+        .unwrap();
+    }
 }

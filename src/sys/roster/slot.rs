@@ -11,14 +11,14 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use rustix::thread::futex::OWNER_DIED;
+use rustix::thread::futex::{OWNER_DIED, WAITERS};
 use static_assertions::{assert_eq_size, const_assert};
 
 use super::name::TENURES;
 
 /// ```text
-///   0                        40       48       56           64
-///   | life: a robust mutex   | tenure | who    | namespaces | bell  | (pad) ... 128
+///   0                        40       48       56           64       72
+///   | life: a robust mutex   | tenure | who    | namespaces | bell   | task   | (pad) ... 128
 /// ```
 ///
 /// | word | written by | how |
@@ -48,6 +48,9 @@ pub(super) struct Slot {
     pub(super) namespaces: AtomicU64,
     /// The doorbell of a thread that sleeps in poll; 0 while it does not.
     pub(crate) bell: AtomicU64,
+    /// What life holds while this thread lives, but for the watchers' bit. Between a death and the next tenure, life may be the
+    /// next thread's already, while the tenure is the dead one's: this tells them apart.
+    pub(super) task: AtomicU32,
 }
 
 assert_eq_size!(Slot, [u8; 128]);
@@ -144,6 +147,12 @@ impl Slot {
     /// The word that the kernel marks; None where this C library is not understood.
     pub(super) fn life(&self) -> Option<&AtomicU32> {
         Some(self.word(template()?.life))
+    }
+
+    /// What life holds, of the calling thread that has locked it.
+    pub(super) fn task_alive(&self) -> u32 {
+        // Relaxed: this thread's own word, but for the watchers' bit.
+        self.life().map_or(0, |life| life.load(Ordering::Relaxed) & !WAITERS)
     }
 
     /// `(count, announced)`.

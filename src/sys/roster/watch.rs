@@ -87,10 +87,18 @@ pub(crate) fn look_for_the_truth(name: Name) -> Verdict {
 /// What the kernel would have done.
 fn mark_dead(slot: &Slot, name: Name) {
     let Some(life) = slot.life() else { return };
+    // Acquire: pairs with the Release in `super::announce`. The dead one's, if the tenure, looked at afterwards, still is.
+    let task = slot.task.load(Ordering::Acquire);
     // Acquire: see `is_marked`.
     let mut now = life.load(Ordering::Acquire);
     // Looked at after the word: a tenant that came since has changed the word, too, and the exchange fails.
     while slot.tenure() == (name.tenure(), true) && read(now) == Life::Alive {
+        if now & !WAITERS != task {
+            // The kernel had marked it, and somebody has locked this life since, and is about to strike out the dead: marked
+            // again, the living one would be dead for everybody, and robbed of what it locks.
+            slot.vacate(name.tenure());
+            break;
+        }
         // Release: pairs with the Acquire in `is_marked`.
         match life.compare_exchange(now, now & WAITERS | OWNER_DIED, Ordering::Release, Ordering::Acquire) {
             Ok(_) => break,
@@ -141,7 +149,8 @@ pub(crate) fn sleep_on(
 
 /// The life words that a sleeper watches.
 struct Watched {
-    slots: [Option<&'static Slot>; MOST],
+    /// Each with what its life holds while who is watched lives, but for the watchers' bit.
+    slots: [Option<(&'static Slot, u32)>; MOST],
     len: usize,
     /// The calling thread's own number.
     me: Option<usize>,
@@ -165,7 +174,7 @@ impl Watched {
     /// False if it is dead, or nobody.
     fn add(&mut self, roster: &'static Roster, number: usize, words: &mut Words<'_>) -> bool {
         let Some(slot) = roster.slot(number) else { return false };
-        let watched = self.slots[..self.len].iter().flatten().any(|&watched| ptr::eq(watched, slot));
+        let watched = self.slots[..self.len].iter().flatten().any(|&(watched, _)| ptr::eq(watched, slot));
         // Nobody waits for its own death; and for whom there is no room, there are the slices.
         if watched || self.me == Some(number) || words.is_full() {
             return true;
@@ -188,15 +197,16 @@ impl Watched {
             }
         }
         words.push(life, now | WAITERS);
-        self.slots[self.len] = Some(slot);
+        self.slots[self.len] = Some((slot, now & !WAITERS));
         self.len += 1;
         true
     }
 
     /// The kernel woke one who watched the dead: this thread, perhaps. That one wakes the others.
     fn tell_of_deaths(&self) {
-        for slot in self.slots[..self.len].iter().flatten() {
-            if let Some(life) = slot.life().filter(|_| is_marked(slot)) {
+        for &(slot, alive) in self.slots[..self.len].iter().flatten() {
+            // Not the mark alone: the next may have taken the place of the dead already. Acquire: see `is_marked`.
+            if let Some(life) = slot.life().filter(|life| life.load(Ordering::Acquire) & !WAITERS != alive) {
                 futex::wake(life, i32::MAX as u32);
             }
         }
