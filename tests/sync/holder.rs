@@ -127,3 +127,9 @@ pub fn all_are_served<T: Wire>(sleepers: Vec<Holder<T>>) -> Vec<T> {
 pub fn comes<T: Wire>(mut child: JoinHandle<T>) -> T {
     child.join_timeout(seen::LONG).unwrap().expect("somebody waits for ever")
 }
+
+/// The name of a thread as it stands in a lock's word, but given by another roster: the upper 16 bits say by which, never 0.
+pub fn of_another_family(word: u64) -> u64 {
+    let (roster, rest) = (word >> 48, word & 0xffff_ffff_ff00);
+    (roster % 0xffff + 1) << 48 | rest
+}

@@ -8,7 +8,7 @@ use tine::sync::{LockErrorOf, LockFailure, LockTimeoutErrorOf, RwLock, TryLockEr
 use tine::{JoinHandle, Shared};
 
 use crate::cases;
-use crate::holder::{Holder, Victim, all_are_served, comes, share_one_cpu};
+use crate::holder::{Holder, Victim, all_are_served, comes, of_another_family, share_one_cpu};
 use crate::refuse::refuse_call;
 use crate::seen::{LONG, SLICES, garbage, go_on, halt, kill, state, words_of};
 use crate::storm;
@@ -599,10 +599,10 @@ fn overwritten_words_of_a_rwlock_are_told() {
     }
     // A name that another family's roster gave.
     let guard = lock.write().unwrap();
-    let foreign = words.get(0).unwrap().rotate_left(8);
+    let foreign = of_another_family(words.get(0).unwrap());
     drop(guard);
     for (index, reads) in [(0, true), (0, false), (2, false)] {
-        words.set(index, foreign & !0xff).unwrap();
+        words.set(index, foreign).unwrap();
         let failure = match reads {
             true => lock.read().map(drop).unwrap_err().into_failure(),
             false => lock.write().map(drop).unwrap_err().into_failure(),
@@ -636,7 +636,9 @@ fn readers_and_writers_manage_where_one_word_only_can_be_slept_on() {
         };
         let writes = tine::spawn(|| lock.write_or_repair(|pair| pair[1] = pair[0]).is_ok()).unwrap();
         let reads = tine::spawn(|| matches!(lock.read(), Ok(_) | Err(LockErrorOf::OwnerDied(_)))).unwrap();
-        until("they sleep", || state(writes.id()) == Some('S') && state(reads.id()) == Some('S'));
+        // Each for five milliseconds only.
+        until("the writer sleeps", || state(writes.id()) == Some('S'));
+        until("the reader sleeps", || state(reads.id()) == Some('S'));
         dies.kill();
         assert!(comes(writes) && comes(reads));
     }

@@ -8,7 +8,7 @@ use tine::process::Signal;
 use tine::sync::{Semaphore, SemaphoreError};
 
 use crate::cases;
-use crate::holder::{Holder, Victim, all_are_served, comes, share_one_cpu};
+use crate::holder::{Holder, Victim, all_are_served, comes, of_another_family, share_one_cpu};
 use crate::refuse::refuse_call;
 use crate::seen::{LONG, SLICES, garbage, go_on, halt, kill, state, words_of};
 use crate::storm;
@@ -411,7 +411,7 @@ fn overwritten_words_of_a_semaphore_are_told() {
     words.set(2, 0).unwrap();
     // A name that another family's roster gave.
     let permit = semaphore.acquire().unwrap();
-    let foreign = words.get(2).unwrap().rotate_left(8) & !0xff;
+    let foreign = of_another_family(words.get(2).unwrap());
     drop(permit);
     words.set(2, foreign).unwrap();
     assert!(matches!(semaphore.acquire(), Err(SemaphoreError::Foreign)), "{foreign:#x}");
