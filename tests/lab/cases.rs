@@ -145,6 +145,9 @@ campaigns! {
     rwlock_read: rwlock::read_it(), Kill 120, Freeze 40, Wake 40;
     rwlock_stop_reading: rwlock::stop_reading(), Kill 150, Freeze 60;
     rwlock_try: rwlock::try_both(), Kill 150;
+    rwlock_read_timeout: rwlock::read_timeout(), Kill 100, Wake 30;
+    rwlock_write_timeout: rwlock::write_timeout(), Kill 100, Wake 30;
+    rwlock_timeouts_in_vain: rwlock::timeouts_in_vain(), Kill 60;
     rwlock_write: rwlock::write_it(), Kill 150, Freeze 50, Wake 50;
     rwlock_stop_writing: rwlock::stop_writing(), Kill 150, Freeze 60, Double 60, Touch 1;
     rwlock_recover: rwlock::recover(), Kill 200, Freeze 60, Double 60;
@@ -153,6 +156,8 @@ campaigns! {
     semaphore_acquire: semaphore::acquire(), Kill 150, Freeze 50, Wake 50;
     semaphore_acquire_and_forget: semaphore::acquire_and_forget(), Kill 150;
     semaphore_try_acquire: semaphore::try_acquire(), Kill 150;
+    semaphore_acquire_timeout: semaphore::acquire_timeout(), Kill 100, Wake 30;
+    semaphore_acquire_timeout_in_vain: semaphore::acquire_timeout_in_vain(), Kill 60;
     semaphore_give_back: semaphore::give_back(), Kill 150, Freeze 60;
     semaphore_add: semaphore::add(), Kill 150, Freeze 60;
 
