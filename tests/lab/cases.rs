@@ -3,7 +3,8 @@ use super::campaign::{self, Mode, Plan};
 use super::finding::{Kind, Tally};
 use super::operation::Operation;
 use super::operations::{
-    chunks, condvar, event, frames, mutex, once, rwlock, segment, semaphore, spawn, toy_lock, toy_ring, toy_share,
+    barrier, chunks, condvar, event, frames, mutex, once, rwlock, segment, semaphore, spawn, toy_lock, toy_ring,
+    toy_share,
 };
 use super::{table, trace};
 use crate::cases;
@@ -165,6 +166,11 @@ campaigns! {
     condvar_notify_all: condvar::notify_all(), Kill 150;
     condvar_wait: condvar::wait(), Kill 150, Wake 50;
     condvar_wait_in_vain: condvar::wait_in_vain(), Kill 80;
+
+    barrier_wait: barrier::wait(), Kill 120, Wake 40;
+    barrier_wait_in_vain: barrier::wait_in_vain(), Kill 60;
+    barrier_abort: barrier::abort(), Kill 100;
+    barrier_reset: barrier::reset(), Kill 100;
 
     event_set: event::set_it(), Kill 200, Freeze 60;
     event_clear: event::clear_it(), Kill 200, Freeze 60;
