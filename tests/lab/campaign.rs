@@ -55,6 +55,8 @@ impl Plan {
     pub fn new(mode: Mode, most: usize) -> Plan {
         match mode {
             Mode::KillAtCalls if is_long() => Plan { mode: Mode::Kill, most: usize::MAX, enough: 5 },
+            // All pairs of the locks' own operations, which are shorter than that; of longer paths a sample.
+            Mode::Double if is_long() => Plan { mode, most: PAIRS, enough: 5 },
             _ if is_long() => Plan { mode, most: usize::MAX, enough: 5 },
             // Of pairs there are as many in a short run: the root of each.
             Mode::Double => Plan { mode, most: most.isqrt(), enough: 5 },
@@ -98,6 +100,9 @@ fn two_marks() {
     std::hint::black_box(2);
     mark();
 }
+
+/// In the long run, of each of two who are killed, so many points.
+const PAIRS: usize = 250;
 
 /// Two, one for each CPU of a small machine.
 const WORKERS: usize = 2;

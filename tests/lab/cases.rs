@@ -3,7 +3,8 @@ use super::campaign::{self, Mode, Plan};
 use super::finding::{Kind, Tally};
 use super::operation::Operation;
 use super::operations::{
-    chunks, condvar, event, frames, mutex, once, rwlock, segment, semaphore, spawn, toy_lock, toy_ring, toy_share,
+    barrier, chunks, condvar, event, frames, mutex, once, rwlock, segment, semaphore, spawn, toy_lock, toy_ring,
+    toy_share,
 };
 use super::{table, trace};
 use crate::cases;
@@ -145,6 +146,9 @@ campaigns! {
     rwlock_read: rwlock::read_it(), Kill 120, Freeze 40, Wake 40;
     rwlock_stop_reading: rwlock::stop_reading(), Kill 150, Freeze 60;
     rwlock_try: rwlock::try_both(), Kill 150;
+    rwlock_read_timeout: rwlock::read_timeout(), Kill 100, Wake 30;
+    rwlock_write_timeout: rwlock::write_timeout(), Kill 100, Wake 30;
+    rwlock_timeouts_in_vain: rwlock::timeouts_in_vain(), Kill 60;
     rwlock_write: rwlock::write_it(), Kill 150, Freeze 50, Wake 50;
     rwlock_stop_writing: rwlock::stop_writing(), Kill 150, Freeze 60, Double 60, Touch 1;
     rwlock_recover: rwlock::recover(), Kill 200, Freeze 60, Double 60;
@@ -153,6 +157,8 @@ campaigns! {
     semaphore_acquire: semaphore::acquire(), Kill 150, Freeze 50, Wake 50;
     semaphore_acquire_and_forget: semaphore::acquire_and_forget(), Kill 150;
     semaphore_try_acquire: semaphore::try_acquire(), Kill 150;
+    semaphore_acquire_timeout: semaphore::acquire_timeout(), Kill 100, Wake 30;
+    semaphore_acquire_timeout_in_vain: semaphore::acquire_timeout_in_vain(), Kill 60;
     semaphore_give_back: semaphore::give_back(), Kill 150, Freeze 60;
     semaphore_add: semaphore::add(), Kill 150, Freeze 60;
 
@@ -160,6 +166,11 @@ campaigns! {
     condvar_notify_all: condvar::notify_all(), Kill 150;
     condvar_wait: condvar::wait(), Kill 150, Wake 50;
     condvar_wait_in_vain: condvar::wait_in_vain(), Kill 80;
+
+    barrier_wait: barrier::wait(), Kill 120, Wake 40;
+    barrier_wait_in_vain: barrier::wait_in_vain(), Kill 60;
+    barrier_abort: barrier::abort(), Kill 100;
+    barrier_reset: barrier::reset(), Kill 100;
 
     event_set: event::set_it(), Kill 200, Freeze 60;
     event_clear: event::clear_it(), Kill 200, Freeze 60;

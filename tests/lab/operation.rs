@@ -46,9 +46,9 @@ pub struct Start<S: 'static> {
     /// In the lab, for each run.
     pub setup: fn() -> S,
     /// Other living processes, started in this order, each when the one before sleeps or has ended.
-    pub before: Vec<fn(&S)>,
+    pub before: Vec<Bystander<S>>,
     /// Others that come when the victim stands before its operation.
-    pub after: Vec<fn(&S)>,
+    pub after: Vec<Bystander<S>>,
     /// What the bystanders do to wake the victim passes: who comes to wait later misses it.
     pub passes: bool,
     /// As in [`Operation`], for this start.
@@ -69,6 +69,13 @@ pub struct Recovery<S: 'static> {
     pub allowed: fn(&str) -> bool,
 }
 
+/// Another process.
+pub struct Bystander<S: 'static> {
+    pub body: fn(&S),
+    /// It is killed as soon as it sleeps.
+    pub dies: bool,
+}
+
 impl<S> Start<S> {
     pub fn new(name: &'static str, setup: fn() -> S) -> Start<S> {
         Start { name, setup, before: Vec::new(), after: Vec::new(), passes: false, unsteady: None }
@@ -76,7 +83,7 @@ impl<S> Start<S> {
 
     /// One more process, that is there before the victim.
     pub fn beside(mut self, bystander: fn(&S)) -> Start<S> {
-        self.before.push(bystander);
+        self.before.push(Bystander { body: bystander, dies: false });
         self
     }
 
@@ -90,9 +97,15 @@ impl<S> Start<S> {
         self
     }
 
+    /// One more process, that was there before the victim, and was killed in its sleep.
+    pub fn after_the_death_of(mut self, bystander: fn(&S)) -> Start<S> {
+        self.before.push(Bystander { body: bystander, dies: true });
+        self
+    }
+
     /// One more process, that comes when the victim has prepared itself: to wait for what the victim holds.
     pub fn behind(mut self, bystander: fn(&S)) -> Start<S> {
-        self.after.push(bystander);
+        self.after.push(Bystander { body: bystander, dies: false });
         self
     }
 }

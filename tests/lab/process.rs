@@ -70,8 +70,7 @@ impl Drop for Ticks {
 }
 
 fn set_interval(period: Duration) {
-    let period = libc::timeval { tv_sec: period.as_secs() as _, tv_usec: period.subsec_micros() as _ };
-    let timer = libc::itimerval { it_interval: period, it_value: period };
+    let timer = libc::itimerval { it_interval: timeval(period), it_value: timeval(period) };
     // SAFETY: reads the live struct.
     unsafe { assert_eq!(libc::setitimer(libc::ITIMER_REAL, &raw const timer, ptr::null_mut()), 0) };
 }
@@ -80,6 +79,10 @@ fn set_interval(period: Duration) {
 pub fn exit(code: i32) -> ! {
     // SAFETY: has no preconditions.
     unsafe { libc::_exit(code) }
+}
+
+fn timeval(time: Duration) -> libc::timeval {
+    libc::timeval { tv_sec: time.as_secs() as _, tv_usec: time.subsec_micros() as _ }
 }
 
 /// Forks a child that runs `body` and ends: with code 0, or 101 if it panicked. It dies with this process.
@@ -258,6 +261,14 @@ impl Process {
     pub fn start(body: impl FnOnce()) -> Process {
         let pid = fork(body).expect("a process of the lab can be forked");
         Process { pid, ended: None }
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) {
+        if self.ended.is_none() {
+            kill(self.pid);
+            self.ended = reap(self.pid);
+        }
     }
 
     /// Waits until it sleeps or has ended, whichever is first. False if it does neither.

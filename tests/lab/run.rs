@@ -2,7 +2,7 @@
 use super::board::Board;
 use super::campaign::Plan;
 use super::finding::{Finding, Kind, Tally};
-use super::operation::{Operation, Start};
+use super::operation::{Bystander, Operation, Start};
 use super::oracle::{Baseline, Seen};
 use super::process::{self, Process};
 use super::resources::{Held, fill_heap, inheritable};
@@ -59,8 +59,8 @@ impl<S, L> Lab<'_, S, L> {
         Ok((stage, victim))
     }
 
-    fn bystanders(&self, stage: &mut Stage<S>, bodies: &[fn(&S)]) -> Result<(), Finding> {
-        for body in bodies {
+    fn bystanders(&self, stage: &mut Stage<S>, bystanders: &[Bystander<S>]) -> Result<(), Finding> {
+        for Bystander { body, dies } in bystanders {
             let mut bystander = Process::start(|| {
                 body(&stage.state);
                 // Its end is an event, too, which may not come at any time.
@@ -69,7 +69,11 @@ impl<S, L> Lab<'_, S, L> {
             if !bystander.settle() {
                 return Err(Finding::new(Kind::Hang, "a bystander does not come to its place"));
             }
-            stage.bystanders.push(bystander);
+            if *dies {
+                bystander.kill();
+            } else {
+                stage.bystanders.push(bystander);
+            }
         }
         Ok(())
     }

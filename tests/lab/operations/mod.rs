@@ -1,4 +1,5 @@
 //! What the lab is used on.
+pub mod barrier;
 pub mod chunks;
 pub mod condvar;
 pub mod event;

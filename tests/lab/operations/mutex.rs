@@ -86,6 +86,7 @@ fn from_anywhere<L>(operation: Operation<Home, L>) -> Operation<Home, L> {
         .from(Start::new("free", new))
         .from(Start::new("held", new).beside(hold))
         .from(Start::new("held, and waited for", new).beside(hold).beside(count))
+        .from(Start::new("held, who waited for it dead", new).beside(hold).after_the_death_of(count))
         .from(Start::new("its owner dead", new).beside(die_holding))
         .from(Start::new("left unrepaired", new).beside(die_holding).beside(see_and_leave))
 }

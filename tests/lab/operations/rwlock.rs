@@ -32,6 +32,7 @@ type Writing = Option<RwLockWriteGuard<'static, Pair>>;
 type Left = Option<WriteOwnerDied<'static, Pair>>;
 
 const LONG: Duration = Duration::from_secs(20);
+const SHORT: Duration = Duration::from_millis(2);
 
 // ------------------------------------------------------------------------------------------------- where it starts
 
@@ -210,6 +211,50 @@ pub fn write_it() -> Operation<Home, ()> {
         .from(Start::new("written", new).beside(write_behind_the_gate))
         .from(Start::new("its writer dead", new).beside(die_writing))
         .from(Start::new("left unrepaired", new).beside(die_writing).beside(see_and_leave))
+}
+
+pub fn read_timeout() -> Operation<Home, ()> {
+    let act = |home: &Home, (): &mut ()| match home.lock.read_timeout(LONG) {
+        Ok(guard) => std::mem::forget(guard),
+        Err(error) => std::mem::forget(error),
+    };
+    operation(Operation::new("RwLock::read_timeout", sit, act, look))
+        .from(Start::new("free", new))
+        .from(Start::new("written", new).beside(write_behind_the_gate))
+        .from(Start::new("a writer waits for a reader", new).beside(read_behind_the_gate).beside(count))
+        .from(Start::new("its writer dead", new).beside(die_writing))
+}
+
+pub fn write_timeout() -> Operation<Home, ()> {
+    let act = |home: &Home, (): &mut ()| match home.lock.write_timeout(LONG) {
+        Ok(guard) => std::mem::forget(guard),
+        Err(error) => std::mem::forget(error),
+    };
+    operation(Operation::new("RwLock::write_timeout", sit, act, look))
+        .from(Start::new("free", new))
+        .from(Start::new("read", new).beside(read_behind_the_gate))
+        .from(Start::new("written", new).beside(write_behind_the_gate))
+        .from(Start::new("its writer dead", new).beside(die_writing))
+}
+
+/// Both give up: the gate stays shut.
+pub fn timeouts_in_vain() -> Operation<Home, ()> {
+    let act = |home: &Home, (): &mut ()| {
+        drop(home.lock.read_timeout(SHORT));
+        drop(home.lock.write_timeout(SHORT));
+    };
+    let open_the_gate = |home: &Home| {
+        home.gate.open();
+        String::new()
+    };
+    Operation::new("RwLock::read_timeout, write_timeout, in vain", sit, act, look)
+        .warm(warm)
+        .help(open_the_gate)
+        .unsteady("the time that is left is subtracted with or without a borrow")
+        .from(Start::new("written", new).beside(write_behind_the_gate))
+        .from(Start::new("read, a writer waits", new).beside(read_behind_the_gate).beside(count))
+        .from(Start::new("written, a writer waits", new).beside(write_behind_the_gate).beside(count))
+        .from(Start::new("written, a reader comes behind it", new).beside(write_behind_the_gate).behind(read))
 }
 
 /// Which of several it tries, at once.

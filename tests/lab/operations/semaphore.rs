@@ -1,4 +1,6 @@
 //! `Semaphore`: permits acquired, given back, used up and added.
+use std::time::Duration;
+
 use tine::Shared;
 use tine::sync::{Mutex, Semaphore, SemaphorePermit};
 
@@ -119,6 +121,32 @@ pub fn acquire_and_forget() -> Operation<Home, ()> {
 pub fn try_acquire() -> Operation<Home, ()> {
     let act = |home: &Home, (): &mut ()| std::mem::forget(home.permits.try_acquire().expect("no failure"));
     from_anywhere(Operation::new("Semaphore::try_acquire", sit, act, look))
+}
+
+pub fn acquire_timeout() -> Operation<Home, ()> {
+    let act = |home: &Home, (): &mut ()| {
+        std::mem::forget(home.permits.acquire_timeout(Duration::from_secs(20)).expect("no failure"));
+    };
+    from_anywhere(Operation::new("Semaphore::acquire_timeout", sit, act, look))
+}
+
+/// There is none in time: the gate stays shut.
+pub fn acquire_timeout_in_vain() -> Operation<Home, ()> {
+    let act = |home: &Home, (): &mut ()| {
+        std::mem::forget(home.permits.acquire_timeout(Duration::from_millis(2)).expect("no failure"));
+    };
+    let open_the_gate = |home: &Home| {
+        home.gate.open();
+        String::new()
+    };
+    Operation::new("Semaphore::acquire_timeout, in vain", sit, act, look)
+        .warm(warm)
+        .help(open_the_gate)
+        .unsteady("the time that is left is subtracted with or without a borrow")
+        .from(Start::new("held", with::<1>).beside(hold))
+        .from(Start::new("all held", with::<2>).beside(hold).beside(hold))
+        .from(Start::new("held, and waited for", with::<1>).beside(hold).beside(come_and_go))
+        .from(Start::new("held, and waited for behind it", with::<1>).beside(hold).behind(come_and_go))
 }
 
 fn have_one(home: &Home) -> Permit {
