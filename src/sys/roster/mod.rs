@@ -185,10 +185,12 @@ fn sit_down() -> io::Result<Name> {
             Taken::Lost => continue,
             Taken::Unusable => break,
             Taken::Mine => {
+                let name = announce(roster, slot, number, who, namespaces);
                 // The kernel has told one watcher of the last tenant's death, and that one tells the others; but not if it
-                // looks only now, and finds this thread alive here.
+                // looks only now, and finds this thread alive here. Not before the tenure tells: who looked in between would
+                // take the dead one for alive, and sleep again.
                 futex::wake(life, i32::MAX as u32);
-                return Ok(announce(roster, slot, number, who, namespaces));
+                return Ok(name);
             }
         }
     }
