@@ -37,9 +37,9 @@ pub(crate) use watch::{Verdict, judge, look_for_the_truth, sleep, sleep_on};
 use self::name::SLOTS;
 use self::slot::{Life, Slot, Taken, has_room, read};
 use super::clock::monotonic_nanos;
+use super::generation;
 use super::identity::Identity;
 use super::map::Map;
-use super::{futex, generation};
 
 /// The table. Its pages are taken as they are touched: 32 threads to a page.
 #[repr(C)]
@@ -184,12 +184,7 @@ fn sit_down() -> io::Result<Name> {
         match slot.take_life() {
             Taken::Lost => continue,
             Taken::Unusable => break,
-            Taken::Mine => {
-                // The kernel has told one watcher of the last tenant's death, and that one tells the others; but not if it
-                // looks only now, and finds this thread alive here.
-                futex::wake(life, i32::MAX as u32);
-                return Ok(announce(roster, slot, number, who, namespaces));
-            }
+            Taken::Mine => return Ok(announce(roster, slot, number, who, namespaces)),
         }
     }
     let why = "no place is left on the roster of threads that use shared locks: 4095 threads of this family of processes \
