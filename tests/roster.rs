@@ -123,7 +123,7 @@ fn a_death_that_one_is_told_of_is_told_to_all() {
 #[cfg(target_arch = "x86_64")]
 fn a_place_that_is_taken_again_hides_no_death() {
     // As above; and before the one that the kernel has told of the death looks, others have taken the places of the dead. It
-    // sees living ones there, and tells nobody. So who takes a place does.
+    // sees living ones there, and tells of the deaths all the same, since the words are not what they were.
     let mutex = Shared::new(Mutex::new(0_u64)).unwrap();
     let other_mutex = Shared::new(Mutex::new(0_u64)).unwrap();
     let new_mutexes = Shared::new([const { Mutex::new(0_u64) }; 2]).unwrap();
