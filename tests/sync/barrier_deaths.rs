@@ -22,6 +22,7 @@ pub const CASES: &[Case] = cases![
     a_leader_killed_before_its_wake_leaves_nobody_asleep,
     a_trip_without_a_wake_is_found,
     a_woken_one_that_is_killed_takes_nothing_from_others,
+    a_party_killed_while_it_arrives_leaves_nothing_to_repair,
     a_stopped_party_breaks_nothing,
     one_that_was_stopped_for_many_rounds_learns_how_its_own_ended,
     a_party_that_execs_has_died,
@@ -158,6 +159,25 @@ fn a_woken_one_that_is_killed_takes_nothing_from_others() {
         kill(first);
         assert!(waiters.into_iter().all(|waiter| waiter.join().unwrap().is_ok()));
         assert!(!meeting.all.is_broken(), "all had come");
+    }
+}
+
+fn a_party_killed_while_it_arrives_leaves_nothing_to_repair() {
+    let meeting = meeting(3);
+    let words = words_of(&meeting);
+    kill(waiters(&meeting, 1).remove(0));
+    let dead = words.get(ARRIVALS).unwrap();
+    meeting.all.reset();
+    // With the lock, before anything was written, and with some of the old arrivals swept.
+    for swept in [false, true] {
+        words.set(LOCK, dead).unwrap();
+        if swept {
+            words.set(ARRIVALS, 0).unwrap();
+        }
+        let waiters = waiters(&meeting, 2);
+        assert!(meeting.all.wait().unwrap().is_leader());
+        assert!(waiters.into_iter().all(|waiter| waiter.join().unwrap().is_ok()));
+        assert_eq!(words.get(LOCK).unwrap() & !1, 0, "the lock is as new");
     }
 }
 
@@ -321,6 +341,23 @@ fn an_overwritten_barrier_hangs_nobody() {
             assert!(waiters.into_iter().all(|waiter| waiter.join().unwrap().is_err()));
         }
     }
+    // Told by name: who comes finds it, and it is broken for those who wait.
+    for (word, found) in [(LOCK, "corrupt"), (ARRIVALS + 2, "corrupt"), (LOCK, "foreign")] {
+        words.copy_from(0, &fresh).unwrap();
+        words.set(PARTIES, 4).unwrap();
+        let waiters = waiters(&meeting, 2);
+        let garbage = if found == "foreign" { !0xff } else { 0x80 };
+        words.set(word, garbage).unwrap();
+        assert_eq!(told(meeting.all.wait()), Err(found.to_owned()));
+        all_are_told_it_is_broken(waiters);
+    }
+    // One who has arrived, and is not there any more: it finds that by itself.
+    words.copy_from(0, &fresh).unwrap();
+    words.set(PARTIES, 4).unwrap();
+    let both = waiters(&meeting, 2);
+    words.set(ARRIVALS, 0).unwrap();
+    let ends: Vec<_> = both.into_iter().map(|waiter| waiter.join().unwrap().unwrap_err()).collect();
+    assert!(ends.contains(&"corrupt".to_owned()) && ends.contains(&"broken".to_owned()), "{ends:?}");
     for word in [PHASE, ARRIVALS] {
         words.copy_from(0, &fresh).unwrap();
         let waiters = waiters(&meeting, 1);

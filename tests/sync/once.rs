@@ -444,6 +444,14 @@ fn an_overwritten_once_hangs_nobody() {
             assert!(known, "{end:?} of {:#x}", words.get(0).unwrap());
         }
     }
+    // Flags that no operation leaves, with nobody's name and with somebody's.
+    for word in [0x80, COMPLETE | 1, COMPLETE | 2, 0xdead_beef_dead_be00 | COMPLETE] {
+        words.set(0, word).unwrap();
+        assert!(!once.is_completed());
+        assert!(matches!(once.wait(), Err(OnceError::Corrupt)), "{word:#x}");
+        assert!(matches!(once.call_once(|| panic!("ran")), Err(OnceError::Corrupt)), "{word:#x}");
+        assert!(matches!(once.try_call_once(|| panic!("ran")), Err(OnceError::Corrupt)), "{word:#x}");
+    }
     // Below sleepers.
     for _ in 0..5 {
         words.set(0, 0).unwrap();
