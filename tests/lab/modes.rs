@@ -25,7 +25,7 @@ impl<S, L> Lab<'_, S, L> {
         let chosen = trace.chosen().iter().copied().enumerate();
         for (number, k) in chosen.filter(|(n, _)| n % slices() == self.slice) {
             // In the short run every other one goes on, and every other one is killed.
-            let goes_on = number / slices() % 2 == 0;
+            let goes_on = (number / slices()).is_multiple_of(2);
             let mut act = || match (self.plan.mode, frozen) {
                 (Mode::Freeze, Some(frozen)) if is_long() => {
                     self.freeze_at(k, trace, frozen, baseline, true)?;
