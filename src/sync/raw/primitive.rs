@@ -4,7 +4,7 @@ pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) use std::time::Instant;
 
 pub(crate) use crate::sys::futex::{Slept, wake_all, wake_one};
-pub(crate) use crate::sys::roster::{FLAGS, Name, Verdict, judge, look_for_the_truth, ring, sleep};
+pub(crate) use crate::sys::roster::{FLAGS, Name, Verdict, judge, look_for_the_truth, ring, sleep, sleep_while};
 
 use std::sync::atomic::AtomicU32;
 

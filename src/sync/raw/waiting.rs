@@ -1,6 +1,6 @@
 //! Waiting for those who hold what is wanted: first looking again, then asleep.
 
-use super::primitive::{AtomicU64, Name, Ordering, Slept, look_for_the_truth, sleep, spin, spins};
+use super::primitive::{AtomicU64, Name, Ordering, Slept, look_for_the_truth, sleep_while, spin, spins};
 use super::{Patience, Refusal};
 
 /// One wait, from the first look to the last.
@@ -47,19 +47,21 @@ impl Waiting {
         if now & flag == 0 && word.compare_exchange(now, now | flag, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return Ok(());
         }
-        self.sleep(word, now | flag, || owner)
+        self.sleep(word, now | flag, || owner, || true)
     }
 
-    /// Sleeps until `word` is not `expected` any more, or somebody wakes it, or dies. The `owners` are watched first.
+    /// Sleeps until `word` is not `expected` any more, or somebody wakes it, or dies. The `owners` are watched first; when all
+    /// are, it is looked whether the sleep is still `wanted`.
     pub(super) fn sleep<I: IntoIterator<Item = Name>>(
         &mut self,
         word: &AtomicU64,
         expected: u64,
         owners: impl Fn() -> I,
+        wanted: impl FnOnce() -> bool,
     ) -> Result<(), Refusal> {
         self.check()?;
         self.slept = true;
-        match sleep(word, expected, owners(), self.patience.deadline()) {
+        match sleep_while(word, expected, owners(), wanted, self.patience.deadline()) {
             Slept::Woken => {}
             // What it finds is in the roster's words, which the next turn reads.
             Slept::Slice => {

@@ -32,7 +32,7 @@ use static_assertions::const_assert;
 
 pub(crate) use bell::{Bell, ring};
 pub(crate) use name::{FLAGS, Name};
-pub(crate) use watch::{Verdict, judge, look_for_the_truth, sleep, sleep_on};
+pub(crate) use watch::{Verdict, judge, look_for_the_truth, sleep, sleep_on, sleep_while};
 
 use self::name::SLOTS;
 use self::slot::{Life, Slot, Taken, has_room, read};

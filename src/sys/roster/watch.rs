@@ -120,15 +120,38 @@ pub(crate) fn sleep(
     owners: impl IntoIterator<Item = Name>,
     deadline: Option<Instant>,
 ) -> Slept {
+    sleep_while(word, expected, owners, || true, deadline)
+}
+
+/// As [`sleep`], but only if `wanted` is true once all are watched.
+///
+/// For who sleeps on one word, and is told by changes of others first: a waker that died between the two before it was
+/// watched is not heard of any more, but all that it did is seen.
+pub(crate) fn sleep_while(
+    word: &AtomicU64,
+    expected: u64,
+    owners: impl IntoIterator<Item = Name>,
+    wanted: impl FnOnce() -> bool,
+    deadline: Option<Instant>,
+) -> Slept {
     let mut words = Words::none();
     words.push_word(word, expected);
-    sleep_on(words, owners, deadline)
+    watch(words, owners, wanted, deadline)
 }
 
 /// As [`sleep`], on any number of words.
 pub(crate) fn sleep_on(
+    words: Words<'_>,
+    owners: impl IntoIterator<Item = Name>,
+    deadline: Option<Instant>,
+) -> Slept {
+    watch(words, owners, || true, deadline)
+}
+
+fn watch(
     mut words: Words<'_>,
     owners: impl IntoIterator<Item = Name>,
+    wanted: impl FnOnce() -> bool,
     deadline: Option<Instant>,
 ) -> Slept {
     let mut watched = Watched::none();
@@ -141,6 +164,9 @@ pub(crate) fn sleep_on(
         if !seeded!("only the owner is watched") {
             watched.add_all(roster, &mut words);
         }
+    }
+    if !wanted() {
+        return Slept::Woken;
     }
     let slept = futex::sleep(&words, deadline);
     watched.tell_of_deaths();
