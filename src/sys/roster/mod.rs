@@ -3,7 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `name` | a thread in one word, which locks and queues hold |
-//! | `slot` | one thread's place: its tenure, and the life word that the kernel marks when it ends |
+//! | `slot` | one thread's place, with the life word that the kernel marks when it ends |
+//! | `tenancy` | how one thread follows another in a place |
 //! | this one | the table, and how a thread gets its place |
 //! | `bell` | how to wake a thread that sleeps on descriptors |
 //! | `watch` | dead or alive; sleeping until a word changes or somebody dies |
@@ -20,6 +21,7 @@
 mod bell;
 mod name;
 mod slot;
+mod tenancy;
 mod watch;
 
 use std::cell::Cell;
@@ -28,6 +30,7 @@ use std::io;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
+use rustix::thread::futex::{OWNER_DIED, WAITERS};
 use static_assertions::const_assert;
 
 pub(crate) use bell::{Bell, ring};
@@ -35,7 +38,7 @@ pub(crate) use name::{FLAGS, Name};
 pub(crate) use watch::{Verdict, judge, look_for_the_truth, sleep, sleep_on, sleep_while};
 
 use self::name::SLOTS;
-use self::slot::{Life, Slot, Taken, has_room, read};
+use self::slot::{Slot, Taken};
 use super::clock::monotonic_nanos;
 use super::identity::Identity;
 use super::map::Map;
@@ -171,26 +174,25 @@ fn sit_down() -> io::Result<Name> {
         let slot = &roster.slots[number - 1];
         let Some(life) = slot.life() else { break };
         if ask {
-            look_for_the_truth(Name::new(roster.tag(), slot.tenure().0, number));
+            look_for_the_truth(Name::new(roster.tag(), slot.tenure.now().0, number));
         }
-        let (count, announced) = slot.tenure();
-        // Acquire: pairs with the kernel's mark, after all that the dead thread did. Read after the tenure: see `Slot`.
-        match read(life.load(Ordering::Acquire)) {
-            Life::Alive => continue,
-            Life::Dead if announced && !slot.vacate(count) => continue,
-            _ if !has_room(count) => continue,
-            _ => {}
+        if !slot.tenure.is_open(life) {
+            continue;
         }
         match slot.take_life() {
             Taken::Lost => continue,
             Taken::Unusable => break,
             Taken::Mine => {
-                let name = announce(roster, slot, number, who, namespaces);
+                let name = announce(roster, slot, life, number, who, namespaces);
                 // The kernel has told one watcher of the last tenant's death, and that one tells the others; but not if it
                 // looks only now, and finds this thread alive here. Not before the tenure tells: who looked in between would
                 // take the dead one for alive, and sleep again.
                 futex::wake(life, i32::MAX as u32);
-                return Ok(name);
+                match name {
+                    Some(name) => return Ok(name),
+                    // It keeps the life of a place that nobody can have again.
+                    None => continue,
+                }
             }
         }
     }
@@ -199,26 +201,19 @@ fn sit_down() -> io::Result<Name> {
     Err(io::Error::new(io::ErrorKind::OutOfMemory, why))
 }
 
-fn announce(roster: &Roster, slot: &Slot, number: usize, who: u64, namespaces: u64) -> Name {
-    let count = loop {
-        match slot.tenure() {
-            (count, false) => break count,
-            // Between our look and our lock another came, was announced, and died. It is struck out by us or by others.
-            (count, true) => drop(slot.vacate(count)),
-        }
-    };
+/// None where others came just before, and have used up the place.
+fn announce(roster: &Roster, slot: &Slot, life: &AtomicU32, number: usize, who: u64, namespaces: u64) -> Option<Name> {
+    let count = slot.tenure.begin()?;
     // Relaxed: published by `announce`, with Release.
     slot.who.store(who, Ordering::Relaxed);
     slot.namespaces.store(namespaces, Ordering::Relaxed);
     slot.bell.store(0, Ordering::Relaxed);
-    // Release: pairs with the Acquire in `mark_dead`: who finds this task finds the last tenant struck out (above).
-    slot.task.store(slot.task_alive(), Ordering::Release);
     // Relaxed: see `numbers`.
     roster.header.high.fetch_max(number as u32, Ordering::Relaxed);
-    slot.announce(count);
+    slot.tenure.announce(count, life);
     let name = Name::new(roster.tag(), count, number);
     SEAT.set(Seat { generation: generation::current(), name: name.word() });
-    name
+    Some(name)
 }
 
 #[cfg(test)]
@@ -236,7 +231,7 @@ mod tests {
         let gone = me.to_word() - 2;
         let sit = move |who: u64| {
             assert!(matches!(slot.take_life(), Taken::Mine));
-            move || announce(roster, slot, NUMBER, who, namespaces)
+            move || announce(roster, slot, slot.life().unwrap(), NUMBER, who, namespaces).unwrap()
         };
         let dead = std::thread::spawn(move || sit(gone)()).join().unwrap();
         while judge(dead) != Verdict::Dead {

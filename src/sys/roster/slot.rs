@@ -11,46 +11,30 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use rustix::thread::futex::{OWNER_DIED, WAITERS};
 use static_assertions::{assert_eq_size, const_assert};
 
-use super::name::TENURES;
+use super::tenancy::Tenure;
 
 /// ```text
-///   0                        40       48       56           64       72
-///   | life: a robust mutex   | tenure | who    | namespaces | bell   | task   | (pad) ... 128
+///   0                        40       56       64           72
+///   | life: a robust mutex   | tenure | who    | namespaces | bell   | (pad) ... 128
 /// ```
 ///
 /// | word | written by | how |
 /// |---|---|---|
-/// | life | its thread, once; the kernel, when that thread ends; watchers set its WAITERS bit | below |
-/// | tenure | `count << 1 \| announced` | below |
+/// | life | its thread, once; the kernel, when that thread ends; watchers set its WAITERS bit | [`Tenure`] |
+/// | tenure | its thread, which announces itself; whoever finds it dead | [`Tenure`] |
 /// | the rest | its thread, before it announces itself; `bell` while it lives | |
-///
-/// The life word goes round, and the tenure with it:
-///
-/// ```text
-///   life:    0 -> TID -> TID|WAITERS -> OWNER_DIED|.. -> TID -> ..       (the thread locks; a watcher; the kernel)
-///   tenure:  (0, vacant) -> (0, announced) -> (1, vacant) -> (1, announced) -> ..
-///                       the holder of life          whoever has seen life dead
-/// ```
-///
-/// The name of a thread is its slot and its count. It is dead when the tenure is another's, or when life says so. The
-/// tenure changes from announced to vacant only from a value that was read *before* life was seen dead: were it read
-/// after, the death could be that of the last tenant, and the next would be struck out alive.
 #[repr(C, align(128))]
 pub(super) struct Slot {
     life: UnsafeCell<libc::pthread_mutex_t>,
-    tenure: AtomicU64,
+    pub(super) tenure: Tenure,
     /// The [`crate::sys::identity::Identity`] of the process; 0 where `/proc` does not tell.
     pub(super) who: AtomicU64,
     /// Which namespaces that identity is of.
     pub(super) namespaces: AtomicU64,
     /// The doorbell of a thread that sleeps in poll; 0 while it does not.
     pub(crate) bell: AtomicU64,
-    /// What life holds while this thread lives, but for the watchers' bit. Between a death and the next tenure, life may be the
-    /// next thread's already, while the tenure is the dead one's: this tells them apart.
-    pub(super) task: AtomicU32,
 }
 
 assert_eq_size!(Slot, [u8; 128]);
@@ -67,23 +51,6 @@ struct Template {
 }
 
 const WORDS: usize = size_of::<libc::pthread_mutex_t>() / 4;
-
-/// What the life word says of a thread.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Life {
-    /// Nobody has locked it yet.
-    Unused,
-    Alive,
-    Dead,
-}
-
-pub(super) fn read(life: u32) -> Life {
-    match life {
-        _ if life & OWNER_DIED != 0 => Life::Dead,
-        0 => Life::Unused,
-        _ => Life::Alive,
-    }
-}
 
 /// Asked of the C library once: where is the word that holds the thread's number, and what is written before?
 ///
@@ -149,31 +116,6 @@ impl Slot {
         Some(self.word(template()?.life))
     }
 
-    /// What life holds, of the calling thread that has locked it.
-    pub(super) fn task_alive(&self) -> u32 {
-        // Relaxed: this thread's own word, but for the watchers' bit.
-        self.life().map_or(0, |life| life.load(Ordering::Relaxed) & !WAITERS)
-    }
-
-    /// `(count, announced)`.
-    pub(super) fn tenure(&self) -> (u64, bool) {
-        // Acquire: pairs with the Release in `announce`: who sees a tenure sees whose it is.
-        let tenure = self.tenure.load(Ordering::Acquire);
-        (tenure >> 1, tenure & 1 != 0)
-    }
-
-    /// Strikes out a tenant whose death was seen after `count` was read. Anybody may, and only the first does.
-    pub(super) fn vacate(&self, count: u64) -> bool {
-        // Release: pairs with the Acquire in `tenure`; who sees the slot vacant sees its tenant's life as it was seen here.
-        self.tenure.compare_exchange(count << 1 | 1, (count + 1) << 1, Ordering::Release, Ordering::Relaxed).is_ok()
-    }
-
-    /// The holder of life enters its name.
-    pub(super) fn announce(&self, count: u64) {
-        // Release: pairs with the Acquire in `tenure`. From vacant only the holder of life changes it.
-        self.tenure.store(count << 1 | 1, Ordering::Release);
-    }
-
     /// Locks the life word for the rest of the calling thread's life.
     ///
     /// In a process made by a raw `clone` the kernel knows of no list, and the C library has the parent's number for this
@@ -197,9 +139,4 @@ impl Slot {
         };
         if taken { Taken::Mine } else { Taken::Lost }
     }
-}
-
-/// Whether a slot with this count can take one more tenant.
-pub(super) fn has_room(count: u64) -> bool {
-    count < TENURES - 1
 }

@@ -23,11 +23,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use rustix::thread::futex::{OWNER_DIED, WAITERS};
-
 use super::name::Name;
-use super::slot::{Life, Slot, read};
-use super::{Roster, roster, seated};
+use super::slot::Slot;
+use super::{Roster, roster, seated, tenancy};
 use crate::sys::futex::{self, MOST, Slept, Words};
 use crate::sys::identity::Identity;
 
@@ -51,17 +49,7 @@ pub(crate) fn judge(name: Name) -> Verdict {
         return if name.tag() == 0 { Verdict::Corrupt } else { Verdict::Foreign };
     }
     let Some(slot) = roster.slot(name.slot()) else { return Verdict::Corrupt };
-    let (count, announced) = slot.tenure();
-    if name.tenure() > count || (name.tenure() == count && !announced) {
-        return Verdict::Corrupt;
-    }
-    if name.tenure() < count || is_marked(slot) { Verdict::Dead } else { Verdict::Alive }
-}
-
-/// Whether the kernel has marked the life of a slot's tenant.
-fn is_marked(slot: &Slot) -> bool {
-    // Acquire: pairs with the kernel's mark, which follows everything that the dead thread did.
-    slot.life().is_some_and(|life| read(life.load(Ordering::Acquire)) == Life::Dead)
+    slot.tenure.verdict(name.tenure(), slot.life())
 }
 
 /// As [`judge`], but asks the kernel as well whether the process is there. What it finds it tells all who watch.
@@ -86,26 +74,10 @@ pub(crate) fn look_for_the_truth(name: Name) -> Verdict {
 
 /// What the kernel would have done.
 fn mark_dead(slot: &Slot, name: Name) {
-    let Some(life) = slot.life() else { return };
-    // Acquire: pairs with the Release in `super::announce`. The dead one's, if the tenure, looked at afterwards, still is.
-    let task = slot.task.load(Ordering::Acquire);
-    // Acquire: see `is_marked`.
-    let mut now = life.load(Ordering::Acquire);
-    // Looked at after the word: a tenant that came since has changed the word, too, and the exchange fails.
-    while slot.tenure() == (name.tenure(), true) && read(now) == Life::Alive {
-        if now & !WAITERS != task {
-            // The kernel had marked it, and somebody has locked this life since, and is about to strike out the dead: marked
-            // again, the living one would be dead for everybody, and robbed of what it locks.
-            slot.vacate(name.tenure());
-            break;
-        }
-        // Release: pairs with the Acquire in `is_marked`.
-        match life.compare_exchange(now, now & WAITERS | OWNER_DIED, Ordering::Release, Ordering::Acquire) {
-            Ok(_) => break,
-            Err(changed) => now = changed,
-        }
+    if let Some(life) = slot.life() {
+        slot.tenure.mark_dead(name.tenure(), life);
+        futex::wake(life, i32::MAX as u32);
     }
-    futex::wake(life, i32::MAX as u32);
 }
 
 /// Sleeps until `word` is no longer `expected`, until somebody wakes it, or until one who takes part dies.
@@ -140,11 +112,7 @@ pub(crate) fn sleep_while(
 }
 
 /// As [`sleep`], on any number of words.
-pub(crate) fn sleep_on(
-    words: Words<'_>,
-    owners: impl IntoIterator<Item = Name>,
-    deadline: Option<Instant>,
-) -> Slept {
+pub(crate) fn sleep_on(words: Words<'_>, owners: impl IntoIterator<Item = Name>, deadline: Option<Instant>) -> Slept {
     watch(words, owners, || true, deadline)
 }
 
@@ -206,24 +174,9 @@ impl Watched {
             return true;
         }
         let Some(life) = slot.life() else { return false };
-        // Acquire: see `is_marked`.
-        let mut now = life.load(Ordering::Acquire);
-        loop {
-            if read(now) != Life::Alive {
-                return false;
-            }
-            if now & WAITERS != 0 {
-                break;
-            }
-            // The kernel wakes nobody at a death without this bit. It stays for the life of the thread. From exactly this
-            // value: on a word that nobody holds it would keep all from ever holding it. Relaxed: nothing is published.
-            match life.compare_exchange(now, now | WAITERS, Ordering::Relaxed, Ordering::Acquire) {
-                Ok(_) => break,
-                Err(changed) => now = changed,
-            }
-        }
-        words.push(life, now | WAITERS);
-        self.slots[self.len] = Some((slot, now & !WAITERS));
+        let Some(now) = tenancy::watch(life) else { return false };
+        words.push(life, now);
+        self.slots[self.len] = Some((slot, tenancy::alive(now)));
         self.len += 1;
         true
     }
@@ -231,8 +184,9 @@ impl Watched {
     /// The kernel woke one who watched the dead: this thread, perhaps. That one wakes the others.
     fn tell_of_deaths(&self) {
         for &(slot, alive) in self.slots[..self.len].iter().flatten() {
-            // Not the mark alone: the next may have taken the place of the dead already. Acquire: see `is_marked`.
-            if let Some(life) = slot.life().filter(|life| life.load(Ordering::Acquire) & !WAITERS != alive) {
+            // Not the mark alone: the next may have taken the place of the dead already. Acquire: pairs with the kernel's mark.
+            let life = slot.life().filter(|life| tenancy::alive(life.load(Ordering::Acquire)) != alive);
+            if let Some(life) = life {
                 futex::wake(life, i32::MAX as u32);
             }
         }

@@ -35,4 +35,6 @@ mod condvar;
 mod event;
 mod mutex;
 mod once;
+mod rwlock;
+mod semaphore;
 mod watch;

@@ -2,6 +2,8 @@
 // Not every lock uses all of it.
 #![allow(dead_code)]
 
+use std::fmt::Debug;
+use std::panic::Location;
 use std::rc::Rc;
 
 use loom::cell::UnsafeCell;
@@ -10,7 +12,9 @@ use loom::sync::atomic as model;
 pub(crate) use model::Ordering;
 
 pub(crate) use crate::roster::{FLAGS, Name};
-pub(crate) use crate::world::{Instant, Slept, Verdict, judge, look_for_the_truth, ring, sleep, wake_all, wake_one};
+pub(crate) use crate::world::{
+    Instant, Slept, Verdict, judge, look_for_the_truth, ring, sleep, sleep_while, wake_all, wake_one,
+};
 
 use crate::world::{self, Before};
 
@@ -35,85 +39,124 @@ pub(crate) fn fence(ordering: Ordering) {
     }
 }
 
-/// A word, each change of which is a step at which the doomed thread may die before it is done. (A death before a load is a
-/// death before whatever follows it.)
-///
-/// Loom takes a `SeqCst` access for an acquiring or releasing one, and finds errors where there are none; it knows `SeqCst`
-/// fences only. So a `SeqCst` load has such a fence before it where the same thread made a `SeqCst` change earlier. That gives
-/// what the standard promises for the pair (one of two threads that each change a word and then load the other's sees the
-/// change), and gives nothing to who has marked only one of the two.
-#[derive(Debug)]
-pub(crate) struct AtomicU64 {
-    word: model::AtomicU64,
-    /// Stands for the memory that the word is in: each touch reads it, whoever gives it back writes it.
-    pub(crate) memory: Rc<UnsafeCell<()>>,
+macro_rules! words {
+    ($($(#[$doc:meta])* $Word:ident: $bits:ident),*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(crate) struct $Word {
+            word: model::$Word,
+            /// Stands for the memory that the word is in: each touch reads it, whoever gives it back writes it.
+            memory: Rc<UnsafeCell<()>>,
+        }
+
+        impl $Word {
+            pub(crate) fn new(value: $bits) -> $Word {
+                $Word { word: model::$Word::new(value), memory: Rc::new(UnsafeCell::new(())) }
+            }
+
+            #[track_caller]
+            pub(crate) fn load(&self, ordering: Ordering) -> $bits {
+                self.touch();
+                let ordering = effective(ordering);
+                if ordering == Ordering::SeqCst && world::i_made_a_seqcst_change() {
+                    model::fence(Ordering::SeqCst);
+                }
+                let now = self.word.load(ordering);
+                world::trace(Location::caller(), || format!("load {now:#x}"));
+                now
+            }
+
+            #[track_caller]
+            pub(crate) fn store(&self, value: $bits, ordering: Ordering) {
+                self.change(("store", value), ordering, |ordering| self.word.store(value, ordering))
+            }
+
+            #[track_caller]
+            pub(crate) fn swap(&self, value: $bits, ordering: Ordering) -> $bits {
+                self.change(("swap", value), ordering, |ordering| self.word.swap(value, ordering))
+            }
+
+            #[track_caller]
+            pub(crate) fn compare_exchange(
+                &self,
+                now: $bits,
+                new: $bits,
+                ok: Ordering,
+                failed: Ordering,
+            ) -> Result<$bits, $bits> {
+                let exchange = |ok| self.word.compare_exchange(now, new, ok, effective(failed));
+                self.change(("exchange", now, new), ok, exchange)
+            }
+
+            /// It fails where the word differs, and nowhere else.
+            #[track_caller]
+            pub(crate) fn compare_exchange_weak(
+                &self,
+                now: $bits,
+                new: $bits,
+                ok: Ordering,
+                failed: Ordering,
+            ) -> Result<$bits, $bits> {
+                self.compare_exchange(now, new, ok, failed)
+            }
+
+            #[track_caller]
+            pub(crate) fn fetch_and(&self, bits: $bits, ordering: Ordering) -> $bits {
+                self.change(("and", bits), ordering, |ordering| self.word.fetch_and(bits, ordering))
+            }
+
+            #[track_caller]
+            pub(crate) fn fetch_or(&self, bits: $bits, ordering: Ordering) -> $bits {
+                self.change(("or", bits), ordering, |ordering| self.word.fetch_or(bits, ordering))
+            }
+
+            #[track_caller]
+            pub(crate) fn fetch_add(&self, n: $bits, ordering: Ordering) -> $bits {
+                self.change(("add", n), ordering, |ordering| self.word.fetch_add(n, ordering))
+            }
+
+            #[track_caller]
+            pub(crate) fn fetch_sub(&self, n: $bits, ordering: Ordering) -> $bits {
+                self.change(("sub", n), ordering, |ordering| self.word.fetch_sub(n, ordering))
+            }
+
+            #[track_caller]
+            fn change<R: Debug>(&self, what: impl Debug, ordering: Ordering, change: impl FnOnce(Ordering) -> R) -> R {
+                world::step(Before::Change);
+                self.touch();
+                let ordering = effective(ordering);
+                if ordering == Ordering::SeqCst {
+                    world::i_make_a_seqcst_change();
+                }
+                let done = change(ordering);
+                world::trace(Location::caller(), || format!("{what:x?}: {done:x?}"));
+                done
+            }
+
+            #[track_caller]
+            pub(crate) fn touch(&self) {
+                world::touch(std::ptr::from_ref(self).addr(), &self.memory);
+            }
+
+            /// What the kernel reads when it compares.
+            pub(crate) fn as_the_kernel_reads_it(&self) -> u32 {
+                self.word.load(Ordering::Relaxed) as u32
+            }
+        }
+    )*};
 }
 
-impl AtomicU64 {
-    pub(crate) fn new(value: u64) -> AtomicU64 {
-        AtomicU64 { word: model::AtomicU64::new(value), memory: Rc::new(UnsafeCell::new(())) }
-    }
-
-    #[track_caller]
-    pub(crate) fn load(&self, ordering: Ordering) -> u64 {
-        world::touch(self);
-        let ordering = effective(ordering);
-        if ordering == Ordering::SeqCst && world::i_made_a_seqcst_change() {
-            model::fence(Ordering::SeqCst);
-        }
-        self.word.load(ordering)
-    }
-
-    #[track_caller]
-    pub(crate) fn store(&self, value: u64, ordering: Ordering) {
-        self.change(ordering, |ordering| self.word.store(value, ordering))
-    }
-
-    #[track_caller]
-    pub(crate) fn swap(&self, value: u64, ordering: Ordering) -> u64 {
-        self.change(ordering, |ordering| self.word.swap(value, ordering))
-    }
-
-    #[track_caller]
-    pub(crate) fn compare_exchange(&self, now: u64, new: u64, ok: Ordering, failed: Ordering) -> Result<u64, u64> {
-        self.change(ok, |ok| self.word.compare_exchange(now, new, ok, effective(failed)))
-    }
-
-    /// It fails where the word differs, and nowhere else.
-    #[track_caller]
-    pub(crate) fn compare_exchange_weak(&self, now: u64, new: u64, ok: Ordering, failed: Ordering) -> Result<u64, u64> {
-        self.compare_exchange(now, new, ok, failed)
-    }
-
-    #[track_caller]
-    pub(crate) fn fetch_and(&self, bits: u64, ordering: Ordering) -> u64 {
-        self.change(ordering, |ordering| self.word.fetch_and(bits, ordering))
-    }
-
-    #[track_caller]
-    pub(crate) fn fetch_or(&self, bits: u64, ordering: Ordering) -> u64 {
-        self.change(ordering, |ordering| self.word.fetch_or(bits, ordering))
-    }
-
-    #[track_caller]
-    pub(crate) fn fetch_add(&self, n: u64, ordering: Ordering) -> u64 {
-        self.change(ordering, |ordering| self.word.fetch_add(n, ordering))
-    }
-
-    fn change<R>(&self, ordering: Ordering, change: impl FnOnce(Ordering) -> R) -> R {
-        world::step(Before::Change);
-        world::touch(self);
-        let ordering = effective(ordering);
-        if ordering == Ordering::SeqCst {
-            world::a_seqcst_change();
-        }
-        change(ordering)
-    }
-
-    /// What the kernel reads when it compares.
-    pub(crate) fn as_the_kernel_reads_it(&self) -> u32 {
-        self.word.load(Ordering::Relaxed) as u32
-    }
+words! {
+    /// A word, each change of which is a step at which the doomed thread may die before it is done. (A death before a load is a
+    /// death before whatever follows it.)
+    ///
+    /// Loom takes a `SeqCst` access for an acquiring or releasing one, and finds errors where there are none; it knows `SeqCst`
+    /// fences only. So a `SeqCst` load has such a fence before it where the same thread made a `SeqCst` change earlier. That
+    /// gives what the standard promises for the pair (one of two threads that each change a word and then load the other's
+    /// sees the change), and gives nothing to who has marked only one of the two.
+    AtomicU64: u64,
+    /// The same, of half the size.
+    AtomicU32: u32
 }
 
 /// The ordering as it is written; or weaker, where the planted bug is that nobody has thought of orderings.

@@ -12,8 +12,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::rc::Rc;
+use std::sync::OnceLock;
 
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU32, Ordering};
@@ -103,6 +104,8 @@ struct World {
     touched: RefCell<HashMap<usize, Rc<UnsafeCell<()>>>>,
     /// Memory that was given back.
     gone: RefCell<Vec<Range<usize>>>,
+    /// What was done, where that was asked for.
+    trace: RefCell<Vec<String>>,
 }
 
 thread_local! {
@@ -129,6 +132,7 @@ pub(crate) fn begin(dooms: &[Doom]) {
         deaths: RefCell::default(),
         touched: RefCell::default(),
         gone: RefCell::default(),
+        trace: RefCell::default(),
     };
     WORLD.set(Some(Rc::new(world)));
 }
@@ -137,6 +141,24 @@ pub(crate) fn begin(dooms: &[Doom]) {
 pub(crate) fn end() -> Vec<usize> {
     let world = WORLD.take().expect("begun");
     world.deaths.borrow().iter().map(|&(number, _)| number).collect()
+}
+
+/// Takes down what a thread has just done, where `TINE_TRACE` is set; a scene that fails shows all of it.
+pub(crate) fn trace(at: &Location<'_>, what: impl FnOnce() -> String) {
+    static WANTED: OnceLock<bool> = OnceLock::new();
+    if *WANTED.get_or_init(|| std::env::var_os("TINE_TRACE").is_some_and(|_| show_traces())) {
+        world().trace.borrow_mut().push(format!("{}: {at}: {}", my_number(), what()));
+    }
+}
+
+fn show_traces() -> bool {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let lines = WORLD.with_borrow(|world| world.as_ref().map(|world| world.trace.take()));
+        eprintln!("{}", lines.unwrap_or_default().join("\n"));
+        usual(panic);
+    }));
+    true
 }
 
 fn world() -> Rc<World> {
@@ -216,7 +238,7 @@ pub(crate) fn step(before: Before) {
     }
 }
 
-pub(crate) fn a_seqcst_change() {
+pub(crate) fn i_make_a_seqcst_change() {
     SEQCST.with(|made| made.set(true));
 }
 
@@ -235,13 +257,13 @@ pub(crate) fn give_back<T>(place: &T) {
     world.gone.borrow_mut().push(place);
 }
 
+/// A word is touched, which is there, in that memory.
 #[track_caller]
-pub(crate) fn touch(word: &AtomicU64) {
-    let address = std::ptr::from_ref(word).addr();
+pub(crate) fn touch(address: usize, memory: &Rc<UnsafeCell<()>>) {
     let world = world();
     assert!(!world.gone.borrow().iter().any(|gone| gone.contains(&address)), "memory is touched that was given back");
-    word.memory.with(|_| ());
-    world.touched.borrow_mut().entry(address).or_insert_with(|| Rc::clone(&word.memory));
+    memory.with(|_| ());
+    world.touched.borrow_mut().entry(address).or_insert_with(|| Rc::clone(memory));
 }
 
 /// From here on whoever sleeps with a deadline is late.
@@ -274,14 +296,26 @@ pub(crate) fn look_for_the_truth(name: Name) -> Verdict {
     judge(name)
 }
 
+#[track_caller]
 pub(crate) fn sleep(
     word: &AtomicU64,
     expected: u64,
     owners: impl IntoIterator<Item = Name>,
     deadline: Option<Instant>,
 ) -> Slept {
+    sleep_while(word, expected, owners, || true, deadline)
+}
+
+#[track_caller]
+pub(crate) fn sleep_while(
+    word: &AtomicU64,
+    expected: u64,
+    owners: impl IntoIterator<Item = Name>,
+    wanted: impl FnOnce() -> bool,
+    deadline: Option<Instant>,
+) -> Slept {
     step(Before::Sleep);
-    touch(word);
+    word.touch();
     let world = world();
     let me = my_number();
     let owners: Vec<_> = owners.into_iter().filter_map(roster::number).collect();
@@ -295,6 +329,9 @@ pub(crate) fn sleep(
     }
     if seeded!("only the owner is watched") {
         watched.retain(|number| owners.contains(number));
+    }
+    if !wanted() {
+        return Slept::Woken;
     }
     let sleeper = {
         let mut kernel = world.kernel();
@@ -315,7 +352,9 @@ pub(crate) fn sleep(
         kernel.queues.extend(keys.map(|key| (key, Rc::clone(&sleeper))));
         sleeper
     };
+    trace(Location::caller(), || format!("sleeps on {:?} expecting {expected:#x}, watches {watched:?}", Key::of(word)));
     loom::thread::park();
+    trace(Location::caller(), || format!("is woken: {:?}", sleeper.outcome.get()));
     assert!(sleeper.woken.get(), "a thread of a scene parks nowhere else");
     step(Before::LookingAgain);
     if !watched.is_empty() {
@@ -334,18 +373,23 @@ pub(crate) fn sleep(
 pub(crate) fn ring() {}
 
 /// How many were woken.
+#[track_caller]
 pub(crate) fn wake_one(word: &AtomicU64) -> usize {
     wake(word, 1)
 }
 
 /// How many were woken.
+#[track_caller]
 pub(crate) fn wake_all(word: &AtomicU64) -> usize {
     wake(word, usize::MAX)
 }
 
+#[track_caller]
 fn wake(word: &AtomicU64, most: usize) -> usize {
     step(Before::Wake);
-    world().kernel().wake(Key::of(word), most)
+    let woken = world().kernel().wake(Key::of(word), most);
+    trace(Location::caller(), || format!("wakes {woken} on {:?}", Key::of(word)));
+    woken
 }
 
 impl World {
@@ -362,6 +406,7 @@ impl World {
 
     fn die(&self, index: usize, before: Before) -> ! {
         let number = self.dooms[index].number;
+        trace(Location::caller(), || format!("dies before {before:?}"));
         self.deaths.borrow_mut().push((number, before));
         // Release: the kernel's mark follows all that the thread did.
         self.lives[index].store(1, Ordering::Release);
