@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 /// A bug, by its names in `seeded!` of the library; the case of `tests/lab.rs` that has to fail over it, and what that
 /// case has to call it.
-const BUGS: [(&str, &str, &str); 10] = [
+const BUGS: [(&str, &str, &str); 11] = [
     // Sleepers look again every 100 ms, which makes a lost wake a delay; where that is to be seen it is turned off.
     ("wake before store,no slices", "mutex_unlock", "Hang"),
     ("owner and word written apart", "mutex_lock", "Hang"),
@@ -15,6 +15,7 @@ const BUGS: [(&str, &str, &str); 10] = [
     ("unlock then touch", "mutex_unlock", "Torn"),
     ("forgotten waiter flag,no slices", "mutex_lock", "Hang"),
     ("leaked reader share,no slices", "rwlock_write", "Hang"),
+    ("only the owner is watched,no slices", "mutex_lock", "Hang"),
     ("forgotten CLOEXEC", "segment_create", "Leaked"),
     ("event without a wake,no slices", "event_set", "Hang"),
 ];

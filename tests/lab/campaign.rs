@@ -201,6 +201,8 @@ fn one_mode<S, L>(lab: &Lab<'_, S, L>, records: &mut Records, recorded: &mut boo
         Mode::KillAtCalls => return lab.all_calls(&baseline),
         // Where what it waits for may be over before it began to wait, it may wait for ever.
         Mode::Wake if lab.start.passes => return Ok(()),
+        // Who is to come behind the victim may come before it here.
+        Mode::Wake | Mode::Freeze if !lab.start.late.is_empty() => return Ok(()),
         Mode::Kill | Mode::Freeze | Mode::Wake | Mode::Double => {}
     }
     let frozen = if lab.plan.mode == Mode::Freeze { Some(lab.frozen()?) } else { None };

@@ -60,7 +60,7 @@ impl<S, L> Lab<'_, S, L> {
         let found = self.tally.findings();
         for number in 1.. {
             let (stage, mut victim) = self.begin()?;
-            let mut wake = || (self.operation.wake)(&stage.state);
+            let mut wake = || self.wake(&stage);
             match victim.run_to_call(number, &mut wake) {
                 Stop::Call | Stop::At(_) => {}
                 other => return Err(stopped(other)),
@@ -115,12 +115,9 @@ impl<S, L> Lab<'_, S, L> {
     /// What it waits for comes when it stands before the `k`-th instruction: it is not to sleep through that.
     fn wake_at(&self, k: usize, trace: &Trace, baseline: &Baseline) -> Result<(), Finding> {
         let (mut stage, mut victim) = self.at(k, trace)?;
-        (self.operation.wake)(&stage.state);
+        self.wake(&stage);
         stage.settle()?;
-        let stop = victim.finish(&mut || ());
-        if stop != Stop::At(trace.end) {
-            return Err(stopped(stop));
-        }
+        self.to_end(&mut victim, &stage)?;
         victim.kill();
         let seen = self.conclude(stage)?;
         self.tally.point();
@@ -134,7 +131,7 @@ impl<S, L> Lab<'_, S, L> {
         }
         let (stage, mut victim) = self.begin()?;
         let word = self.operation.given_up.expect("the operation says what it gives up")(&stage.state);
-        let mut wake = || (self.operation.wake)(&stage.state);
+        let mut wake = || self.wake(&stage);
         let holder = || word.load(Ordering::SeqCst) >> 8;
         let had = holder();
         let mut steps = 0;
@@ -169,7 +166,7 @@ impl<S, L> Lab<'_, S, L> {
             let first = |resume: bool| {
                 let (mut stage, mut victim) = self.begin()?;
                 if woken {
-                    (self.operation.wake)(&stage.state);
+                    self.wake(&stage);
                 }
                 stage.settle()?;
                 let others = self.ask(&stage, meanwhile)?.said;
@@ -259,7 +256,7 @@ impl<S, L> Lab<'_, S, L> {
         let with = self.conclude(stage)?;
         let stage = dead()?;
         let mut second = self.recoverer(&stage)?;
-        path.record(&mut second, end, || (self.operation.wake)(&stage.state)).map_err(stopped)?;
+        path.record(&mut second, end, || self.wake(&stage)).map_err(stopped)?;
         second.kill();
         drop(stage);
         path.choose(self.plan.most);

@@ -28,6 +28,9 @@ pub struct Operation<S: 'static, L: 'static> {
     pub help: Option<fn(&S) -> String>,
     /// In a survivor, while the victim stands still: what can others do?
     pub meanwhile: Option<Meanwhile<S>>,
+    /// When it is done all bystanders go on by that: the lab wants them at their ends while the victim is still there. (Its
+    /// death would wake who was not woken.)
+    pub lets_go: bool,
     /// The word that names the holder of what the operation gives up, in its upper 56 bits: once it is another's, or
     /// nobody's, its memory may be gone, and the victim is not to touch it.
     pub given_up: Option<fn(&S) -> &AtomicU64>,
@@ -49,6 +52,8 @@ pub struct Start<S: 'static> {
     pub before: Vec<Bystander<S>>,
     /// Others that come when the victim stands before its operation.
     pub after: Vec<Bystander<S>>,
+    /// Others that come when the victim sleeps.
+    pub late: Vec<Bystander<S>>,
     /// What the bystanders do to wake the victim passes: who comes to wait later misses it.
     pub passes: bool,
     /// As in [`Operation`], for this start.
@@ -78,12 +83,18 @@ pub struct Bystander<S: 'static> {
 
 impl<S> Start<S> {
     pub fn new(name: &'static str, setup: fn() -> S) -> Start<S> {
-        Start { name, setup, before: Vec::new(), after: Vec::new(), passes: false, unsteady: None }
+        Start { name, setup, before: Vec::new(), after: Vec::new(), late: Vec::new(), passes: false, unsteady: None }
     }
 
     /// One more process, that is there before the victim.
     pub fn beside(mut self, bystander: fn(&S)) -> Start<S> {
         self.before.push(Bystander { body: bystander, dies: false });
+        self
+    }
+
+    /// One more process, that comes when the victim sleeps: it waits behind it.
+    pub fn then(mut self, bystander: fn(&S)) -> Start<S> {
+        self.late.push(Bystander { body: bystander, dies: false });
         self
     }
 
@@ -123,6 +134,7 @@ impl<S, L> Operation<S, L> {
             wake: |_| {},
             help: None,
             meanwhile: None,
+            lets_go: false,
             given_up: None,
             recovery: None,
             unsteady: None,
@@ -156,6 +168,11 @@ impl<S, L> Operation<S, L> {
 
     pub fn meanwhile(mut self, act: fn(&S) -> String, allowed: fn(&str) -> bool) -> Self {
         self.meanwhile = Some(Meanwhile { act, allowed });
+        self
+    }
+
+    pub fn lets_go(mut self) -> Self {
+        self.lets_go = true;
         self
     }
 

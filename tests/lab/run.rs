@@ -1,4 +1,6 @@
 //! One run: a stage is set, a victim goes to its point, and when it is dead survivors look at what is there.
+use std::cell::{Cell, RefCell};
+
 use super::board::Board;
 use super::campaign::Plan;
 use super::finding::{Finding, Kind, Tally};
@@ -19,16 +21,21 @@ pub struct Lab<'a, S: 'static, L: 'static> {
     pub tally: &'a Tally,
 }
 
+/// More than any start has.
+const MOST_BYSTANDERS: usize = 8;
+
 /// The world at the start: the shared state, and who else lives.
 pub struct Stage<S> {
     pub state: S,
-    bystanders: Vec<Process>,
+    bystanders: RefCell<Vec<Process>>,
+    /// Whether the bystanders have done, or do, what the victim waits for.
+    woken: Cell<bool>,
 }
 
 impl<S> Stage<S> {
     /// Waits until each bystander sleeps, so that what is done next is done next.
-    pub fn settle(&mut self) -> Result<(), Finding> {
-        match self.bystanders.iter_mut().all(Process::settle) {
+    pub fn settle(&self) -> Result<(), Finding> {
+        match self.bystanders.borrow_mut().iter_mut().all(Process::settle) {
             true => Ok(()),
             false => Err(Finding::new(Kind::Hang, "a bystander does not come to rest")),
         }
@@ -52,14 +59,18 @@ impl<S, L> Lab<'_, S, L> {
     /// A new run: the victim stands before its operation, and all others are at their places.
     pub fn begin(&self) -> Result<(Stage<S>, Tracee), Finding> {
         self.board.wipe();
-        let mut stage = Stage { state: (self.start.setup)(), bystanders: Vec::new() };
-        self.bystanders(&mut stage, &self.start.before)?;
+        let stage = Stage {
+            state: (self.start.setup)(),
+            bystanders: RefCell::new(Vec::with_capacity(MOST_BYSTANDERS)),
+            woken: Cell::new(false),
+        };
+        self.bystanders(&stage, &self.start.before)?;
         let victim = self.victim(&stage)?;
-        self.bystanders(&mut stage, &self.start.after)?;
+        self.bystanders(&stage, &self.start.after)?;
         Ok((stage, victim))
     }
 
-    fn bystanders(&self, stage: &mut Stage<S>, bystanders: &[Bystander<S>]) -> Result<(), Finding> {
+    fn bystanders(&self, stage: &Stage<S>, bystanders: &[Bystander<S>]) -> Result<(), Finding> {
         for Bystander { body, dies } in bystanders {
             let mut bystander = Process::start(|| {
                 body(&stage.state);
@@ -72,10 +83,19 @@ impl<S, L> Lab<'_, S, L> {
             if *dies {
                 bystander.kill();
             } else {
-                stage.bystanders.push(bystander);
+                stage.bystanders.borrow_mut().push(bystander);
             }
         }
         Ok(())
+    }
+
+    /// The victim sleeps, or is dead: those come who come then, and what it waits for comes.
+    pub fn wake(&self, stage: &Stage<S>) {
+        if !stage.woken.replace(true) {
+            // Who does not come to its place does not come to its end either, which is seen then.
+            let _ = self.bystanders(stage, &self.start.late);
+            (self.operation.wake)(&stage.state);
+        }
     }
 
     fn victim(&self, stage: &Stage<S>) -> Result<Tracee, Finding> {
@@ -108,7 +128,7 @@ impl<S, L> Lab<'_, S, L> {
     /// On to the `k`-th instruction, from the first mark.
     pub fn bring(&self, tracee: &mut Tracee, trace: &Trace, k: usize, stage: &Stage<S>) -> Result<(), Finding> {
         let sleepy = trace.sleeps.first().is_some_and(|&sleep| sleep < k);
-        let mut wake = || (self.operation.wake)(&stage.state);
+        let mut wake = || self.wake(&stage);
         match tracee.follow(trace.way(k), sleepy, &mut wake) {
             Stop::At(address) if address == trace.address(k) => Ok(()),
             Stop::At(_) => Err(Finding::new(Kind::Missed, "the victim did not come by")),
@@ -127,7 +147,7 @@ impl<S, L> Lab<'_, S, L> {
                 // Wherever so many steps lead this time. If the operation is done before, its end is as good.
                 for _ in 0..k {
                     match victim.follow(Way { breakpoint: None, steps: 1 }, false, &mut || {
-                        (self.operation.wake)(&stage.state);
+                        self.wake(&stage);
                     }) {
                         Stop::At(address) if address == trace.end => break,
                         Stop::At(_) => {}
@@ -157,20 +177,10 @@ impl<S, L> Lab<'_, S, L> {
         }
     }
 
-    /// The end of a run, when the victim is dead: what is seen, and what is left.
-    pub fn conclude(&self, mut stage: Stage<S>) -> Result<Seen, Finding> {
-        let alone = stage.bystanders.is_empty();
-        if alone && !process::no_orphans() {
-            return Err(Finding::new(Kind::Leaked, "a process of the victim's lives on"));
-        }
-        (self.operation.wake)(&stage.state);
-        stage.settle()?;
-        let helped = match self.operation.help {
-            Some(help) => Some(self.ask(&stage, help)?.said),
-            None => None,
-        };
+    /// Bystanders that are done may leave, and all have to.
+    fn see_off(&self, stage: &Stage<S>) -> Result<(), Finding> {
         self.board.let_leave();
-        for bystander in &mut stage.bystanders {
+        for bystander in stage.bystanders.borrow_mut().iter_mut() {
             match bystander.end() {
                 None => return Err(Finding::new(Kind::Hang, "a bystander hangs")),
                 Some(status) if status.code() != Some(0) => {
@@ -182,6 +192,22 @@ impl<S, L> Lab<'_, S, L> {
                 Some(_) => {}
             }
         }
+        Ok(())
+    }
+
+    /// The end of a run, when the victim is dead: what is seen, and what is left.
+    pub fn conclude(&self, stage: Stage<S>) -> Result<Seen, Finding> {
+        let alone = stage.bystanders.borrow().is_empty();
+        if alone && !process::no_orphans() {
+            return Err(Finding::new(Kind::Leaked, "a process of the victim's lives on"));
+        }
+        self.wake(&stage);
+        stage.settle()?;
+        let helped = match self.operation.help {
+            Some(help) => Some(self.ask(&stage, help)?.said),
+            None => None,
+        };
+        self.see_off(&stage)?;
         let mut seen = self.ask(&stage, self.operation.observe)?;
         if let Some(mut said) = helped {
             said.push("; ");
@@ -196,10 +222,15 @@ impl<S, L> Lab<'_, S, L> {
 
     /// On to the end of the operation.
     pub fn to_end(&self, victim: &mut Tracee, stage: &Stage<S>) -> Result<usize, Finding> {
-        match victim.finish(&mut || (self.operation.wake)(&stage.state)) {
-            Stop::At(end) => Ok(end),
-            other => Err(stopped(other)),
+        let end = match victim.finish(&mut || self.wake(stage)) {
+            Stop::At(end) => end,
+            other => return Err(stopped(other)),
+        };
+        if self.operation.lets_go {
+            self.wake(stage);
+            self.see_off(stage)?;
         }
+        Ok(end)
     }
 
     /// What is right: seen without the operation, and with it.
@@ -226,7 +257,7 @@ impl<S, L> Lab<'_, S, L> {
 
     pub fn record(&self, trace: &mut Trace, baseline: &Baseline) -> Result<(), Finding> {
         let (stage, mut victim) = self.begin()?;
-        let recorded = trace.record(&mut victim, baseline.end, || (self.operation.wake)(&stage.state));
+        let recorded = trace.record(&mut victim, baseline.end, || self.wake(&stage));
         victim.kill();
         recorded.map_err(stopped)?;
         self.conclude(stage).map(drop)

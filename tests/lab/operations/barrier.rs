@@ -101,6 +101,7 @@ pub fn wait() -> Operation<Home, ()> {
         let _ = home.barrier.wait();
     };
     operation("Barrier::wait", act)
+        .lets_go()
         .from(Start::new("for itself only", of::<1>))
         .from(Start::new("the last of two", of::<2>).behind(arrive))
         .from(Start::new("the last of three", of::<3>).behind(arrive).behind(arrive))
@@ -126,6 +127,7 @@ pub fn wait_in_vain() -> Operation<Home, ()> {
 
 pub fn abort() -> Operation<Home, ()> {
     operation("Barrier::abort", |home, ()| home.barrier.abort())
+        .lets_go()
         .from(Start::new("nobody waits", of::<2>))
         .from(Start::new("one waits", of::<2>).behind(arrive))
         .from(Start::new("two wait", of::<3>).behind(arrive).behind(arrive))
@@ -134,6 +136,7 @@ pub fn abort() -> Operation<Home, ()> {
 
 pub fn reset() -> Operation<Home, ()> {
     operation("Barrier::reset", |home, ()| home.barrier.reset())
+        .lets_go()
         .from(Start::new("nobody waits", of::<2>))
         .from(Start::new("one waits", of::<2>).behind(arrive))
         .from(Start::new("two wait", of::<3>).behind(arrive).behind(arrive))

@@ -130,6 +130,7 @@ pub fn notify_all() -> Operation<Home, ()> {
         *lock(home) += 3;
         home.more.notify_all();
     })
+    .lets_go()
 }
 
 fn hold(home: &Home) -> Guard {

@@ -84,6 +84,7 @@ fn operation(name: &'static str, act: fn(&Home, &mut ())) -> Operation<Home, ()>
 
 pub fn set_it() -> Operation<Home, ()> {
     operation("Event::set", |home, ()| home.event.set())
+        .lets_go()
         .meanwhile(is_set, |_| false)
         .from(Start::new("nobody waits", new))
         .from(Start::new("set", set))

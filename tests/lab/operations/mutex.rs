@@ -86,6 +86,7 @@ fn from_anywhere<L>(operation: Operation<Home, L>) -> Operation<Home, L> {
         .from(Start::new("free", new))
         .from(Start::new("held", new).beside(hold))
         .from(Start::new("held, and waited for", new).beside(hold).beside(count))
+        .from(Start::new("held, and waited for behind it", new).beside(hold).then(count))
         .from(Start::new("held, who waited for it dead", new).beside(hold).after_the_death_of(count))
         .from(Start::new("its owner dead", new).beside(die_holding))
         .from(Start::new("left unrepaired", new).beside(die_holding).beside(see_and_leave))
@@ -211,6 +212,7 @@ pub fn count_once() -> Operation<Home, ()> {
     let act = |home: &Home, (): &mut ()| count(home);
     from_anywhere(Operation::new("Mutex::lock_or_repair, change, unlock", sit, act, look))
         .allow(is_owner_dead)
+        .lets_go()
         .meanwhile(try_count, is_busy)
         .recovery(sit, lock_and_repair, is_owner_dead)
 }
@@ -240,6 +242,7 @@ pub fn unlock() -> Operation<Home, Guard> {
         .meanwhile(try_count, is_busy)
         .recovery(sit, lock_and_repair, is_owner_dead)
         .gives_up(word)
+        .lets_go()
         .from(Start::new("nobody waits", new))
         .from(Start::new("one waits", new).behind(count))
         .from(Start::new("three wait", new).behind(count).behind(count).behind(count))
@@ -282,5 +285,7 @@ pub fn recover() -> Operation<Home, Left> {
 /// Given back unrepaired.
 pub fn leave() -> Operation<Home, Left> {
     let act = |_: &Home, left: &mut Left| drop(left.take());
-    from_the_dead(Operation::new("OwnerDied::drop", find_dead, act, look)).meanwhile(try_count_anyhow, is_busy)
+    from_the_dead(Operation::new("OwnerDied::drop", find_dead, act, look))
+        .meanwhile(try_count_anyhow, is_busy)
+        .lets_go()
 }

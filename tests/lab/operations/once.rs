@@ -106,6 +106,7 @@ fn operation(name: &'static str, act: fn(&Home, &mut ())) -> Operation<Home, ()>
 
 pub fn call_once() -> Operation<Home, ()> {
     operation("Once::call_once", |home, ()| do_it(home))
+        .lets_go()
         .from(Start::new("not done", new))
         .from(Start::new("done", done))
         .from(Start::new("being done", new).beside(do_it_behind_the_gate))

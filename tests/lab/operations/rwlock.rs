@@ -208,6 +208,7 @@ pub fn write_it() -> Operation<Home, ()> {
         .from(Start::new("free", new))
         .from(Start::new("read", new).beside(read_behind_the_gate))
         .from(Start::new("read by two, one dead", new).beside(die_reading).beside(read_behind_the_gate))
+        .from(Start::new("written, and waited for behind it", new).beside(write_behind_the_gate).then(count))
         .from(Start::new("written", new).beside(write_behind_the_gate))
         .from(Start::new("its writer dead", new).beside(die_writing))
         .from(Start::new("left unrepaired", new).beside(die_writing).beside(see_and_leave))
@@ -265,6 +266,7 @@ pub fn try_both() -> Operation<Home, ()> {
     };
     operation(Operation::new("RwLock::try_read, try_write", sit, act, look))
         .allow(is_writer_dead)
+        .lets_go()
         .from(Start::new("free", new))
         .from(Start::new("read", new).beside(read_behind_the_gate))
         .from(Start::new("written", new).beside(write_behind_the_gate))
@@ -279,6 +281,7 @@ fn hold_reading(home: &Home) -> Reading {
 
 pub fn stop_reading() -> Operation<Home, Reading> {
     operation(Operation::new("RwLockReadGuard::drop", hold_reading, |_, guard| drop(guard.take()), look))
+        .lets_go()
         .from(Start::new("alone", new))
         .from(Start::new("beside another", new).beside(read_behind_the_gate))
         .from(Start::new("a writer waits", new).behind(count))
@@ -302,6 +305,7 @@ fn word(home: &Home) -> &AtomicU64 {
 pub fn stop_writing() -> Operation<Home, Writing> {
     recoverable(Operation::new("RwLockWriteGuard::drop", hold_writing, |_, guard| drop(guard.take()), look))
         .gives_up(word)
+        .lets_go()
         .from(Start::new("nobody waits", new))
         .from(Start::new("a reader waits", new).behind(read))
         .from(Start::new("a writer waits", new).behind(count))
@@ -335,6 +339,7 @@ pub fn recover() -> Operation<Home, Left> {
 pub fn count_once() -> Operation<Home, ()> {
     recoverable(Operation::new("RwLock::write_or_repair, change, unlock", sit, |home, ()| count(home), look))
         .allow(is_writer_dead)
+        .lets_go()
         .from(Start::new("free", new))
         .from(Start::new("read", new).beside(read_behind_the_gate))
         .from(Start::new("written", new).beside(write_behind_the_gate))

@@ -111,6 +111,7 @@ fn from_anywhere<L>(bare: Operation<Home, L>) -> Operation<Home, L> {
 pub fn acquire() -> Operation<Home, ()> {
     let act = |home: &Home, (): &mut ()| std::mem::forget(home.permits.acquire().expect("a permit"));
     from_anywhere(Operation::new("Semaphore::acquire", sit, act, look))
+        .from(Start::new("held, and waited for behind it", with::<1>).beside(hold).then(come_and_go))
 }
 
 /// Used up: it does not come back.
@@ -157,6 +158,7 @@ fn have_one(home: &Home) -> Permit {
 
 pub fn give_back() -> Operation<Home, Permit> {
     operation(Operation::new("SemaphorePermit::drop", have_one, |_, permit| drop(permit.take()), look))
+        .lets_go()
         .from(Start::new("nobody waits", with::<1>))
         .from(Start::new("another is free", with::<2>))
         .from(Start::new("one waits", with::<1>).behind(come_and_go))
