@@ -28,6 +28,7 @@ use rust::{Definitions, is_name};
 
 /// Names of others that the documents use: of Rust, its libraries, C and the kernel, other programs.
 const FOREIGN: &str = "
+    CLOEXEC
     Acquire Arc AsFd AtomicBool AtomicU32 AtomicU64 BTreeMap BorrowedFd Box BufWriter Cell Clone Command Copy Debug
     Deref Drop Duration Err Errno ExitStatus FnOnce HashMap Instant LineWriter ManuallyDrop MaybeUninit Mutex None Ok
     Option Ordering OwnedFd PhantomData RangeInclusive Rc Read RefCell Relaxed Release Resource Result Send SeqCst Signal
@@ -42,7 +43,7 @@ const FOREIGN: &str = "
 
 /// How the constants of C and the kernel begin.
 const FOREIGN_PREFIXES: &str = "
-    AF_ CARGO_ CLD_ CLOCK_ CLONE_ DONTFORK FD_ FUTEX_ F_ MADV_ MAP_ MFD_ MSG_ O_ PAGEMAP_ PIDFD_ PIPE_BUF PROT_ PR_ P_PIDFD
+    PTRACE_ AF_ CARGO_ CLD_ CLOCK_ CLONE_ DONTFORK FD_ FUTEX_ F_ MADV_ MAP_ MFD_ MSG_ O_ PAGEMAP_ PIDFD_ PIPE_BUF PROT_ PR_ P_PIDFD
     RLIMIT_ RUSAGE_ RUST_ RWF_ SA_ SCM_ SECCOMP_ SEM_ SIG SI_ SOCK_ TINE_ WEXITED WIPEONFORK WNOHANG
 ";
 

@@ -114,7 +114,7 @@ impl<S, L> Lab<'_, S, L> {
 
     /// What it waits for comes when it stands before the `k`-th instruction: it is not to sleep through that.
     fn wake_at(&self, k: usize, trace: &Trace, baseline: &Baseline) -> Result<(), Finding> {
-        let (mut stage, mut victim) = self.at(k, trace)?;
+        let (stage, mut victim) = self.at(k, trace)?;
         self.wake(&stage);
         stage.settle()?;
         self.to_end(&mut victim, &stage)?;
@@ -164,7 +164,7 @@ impl<S, L> Lab<'_, S, L> {
         // The others first: as they find it, and when the bystanders have done their part.
         for woken in [false, true] {
             let first = |resume: bool| {
-                let (mut stage, mut victim) = self.begin()?;
+                let (stage, mut victim) = self.begin()?;
                 if woken {
                     self.wake(&stage);
                 }
@@ -183,7 +183,7 @@ impl<S, L> Lab<'_, S, L> {
                 Err(finding) => return Err(finding),
             }
         }
-        let (mut stage, mut victim) = self.begin()?;
+        let (stage, mut victim) = self.begin()?;
         self.to_end(&mut victim, &stage)?;
         stage.settle()?;
         let others = self.ask(&stage, meanwhile)?.said;
@@ -201,7 +201,7 @@ impl<S, L> Lab<'_, S, L> {
         resume: bool,
     ) -> Result<(), Finding> {
         let meanwhile = self.operation.meanwhile.as_ref().expect("the operation says what others do");
-        let (mut stage, mut victim) = self.at(k, trace)?;
+        let (stage, mut victim) = self.at(k, trace)?;
         let acknowledged = self.board.is_acknowledged();
         stage.settle()?;
         let others = self.ask(&stage, meanwhile.act)?.said;
@@ -242,7 +242,7 @@ impl<S, L> Lab<'_, S, L> {
     fn kill_twice(&self, k: usize, trace: &Trace, baseline: &Baseline, path: &mut Trace) -> Result<(), Finding> {
         let allowed = self.operation.recovery.as_ref().expect("the operation says how it is recovered from").allowed;
         let dead = || {
-            let (mut stage, victim) = self.at(k, trace)?;
+            let (stage, victim) = self.at(k, trace)?;
             victim.kill();
             stage.settle()?;
             Ok(stage)

@@ -128,7 +128,7 @@ impl<S, L> Lab<'_, S, L> {
     /// On to the `k`-th instruction, from the first mark.
     pub fn bring(&self, tracee: &mut Tracee, trace: &Trace, k: usize, stage: &Stage<S>) -> Result<(), Finding> {
         let sleepy = trace.sleeps.first().is_some_and(|&sleep| sleep < k);
-        let mut wake = || self.wake(&stage);
+        let mut wake = || self.wake(stage);
         match tracee.follow(trace.way(k), sleepy, &mut wake) {
             Stop::At(address) if address == trace.address(k) => Ok(()),
             Stop::At(_) => Err(Finding::new(Kind::Missed, "the victim did not come by")),
