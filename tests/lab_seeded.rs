@@ -44,10 +44,23 @@ fn the_lab_catches_each_seeded_bug() {
         assert!(output.status.success(), "{case} finds something without a bug:\n{text}");
     }
     for (bug, case, kind) in BUGS {
-        let (output, text) = run(&lab, case, bug);
-        let found = text.lines().find(|line| line.starts_with(kind) && line[kind.len()..].starts_with(": "));
-        assert!(!output.status.success() && found.is_some(), "{case} does not catch {bug:?} as {kind}:\n{text}");
-        println!("{bug:?} is caught by {case}: {}", found.unwrap_or_default());
+        // Some show only in some orders of the processes: a second run is another.
+        let (found, text) =
+            find(&lab, case, bug, kind).or_else(|_| find(&lab, case, bug, kind)).unwrap_or_else(|text| {
+                panic!("{case} does not catch {bug:?} as {kind}:\n{text}");
+            });
+        assert!(!text.is_empty());
+        println!("{bug:?} is caught by {case}: {found}");
+    }
+}
+
+/// What a case says of a bug, and all that it says; only the latter if it does not find it.
+fn find(lab: &Path, case: &str, bug: &str, kind: &str) -> Result<(String, String), String> {
+    let (output, text) = run(lab, case, bug);
+    let found = text.lines().find(|line| line.starts_with(kind) && line[kind.len()..].starts_with(": "));
+    match found.map(str::to_owned) {
+        Some(found) if !output.status.success() => Ok((found, text)),
+        _ => Err(text),
     }
 }
 
