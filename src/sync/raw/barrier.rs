@@ -1,6 +1,6 @@
 //! The words of a barrier.
 
-use super::mutex::{Found, RawMutex};
+use super::mutex::RawMutex;
 use super::phase::{End, Phase};
 use super::primitive::{AtomicU64, Name, Ordering, Verdict, judge, wake_all};
 use super::waiting::Waiting;
@@ -124,9 +124,8 @@ impl<const MAX: usize> RawBarrier<MAX> {
                 return Ok(Arrived::Broken);
             }
             match self.lock.lock_with(me, patience) {
-                Ok(Found::Clean) => {}
-                // Whoever died with it had arrived, or had not: there is nothing to repair.
-                Ok(Found::Dirty) => self.lock.set_clean(),
+                // Clean or not: who died with it had arrived, or had not, and left nothing to repair.
+                Ok(_) => {}
                 Err(refusal) => {
                     // The others would wait for one that has given up.
                     self.break_at(at);
