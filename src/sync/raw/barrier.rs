@@ -126,6 +126,8 @@ impl<const MAX: usize> RawBarrier<MAX> {
             match self.lock.lock_with(me, patience) {
                 // Clean or not: who died with it had arrived, or had not, and left nothing to repair.
                 Ok(_) => {}
+                // One that is just arriving has the lock: not a reason to give up, even for who does not wait.
+                Err(Refusal::NotNow) if waiting.may_look_again() => continue,
                 Err(refusal) => {
                     // The others would wait for one that has given up.
                     self.break_at(at);
