@@ -57,7 +57,8 @@ use crate::wire::Share;
 /// For all who wait, and all who come, until [`reset`](Self::reset), each call returns [`BarrierError::Broken`]:
 ///
 /// - when one who has arrived **dies** before the last has come. Those who wait are woken at once (at most 100 ms later if the
-///   kernel killed for want of memory, or if over 30 threads take part in what is shared);
+///   kernel killed for want of memory, or if over 30 threads take part in what is shared, or if the dead one first took part
+///   in something, and not in this barrier, after they fell asleep);
 /// - when one who waits has waited for its [limit](Self::wait_timeout);
 /// - when the action of a [`wait_with`](Self::wait_with) panics;
 /// - by [`abort`](Self::abort).

@@ -59,7 +59,7 @@ use crate::wire::{Plain, Share};
 /// waits, or with the wake in its hand, takes no notification from others. **A holder of the mutex that dies ends all
 /// waits**, since it may have been the one to notify: whoever locks the mutex first is told
 /// [`OwnerDied`](LockError), repairs the data, and waits again. This comes at once (at most 100 ms later if the kernel killed
-/// for want of memory).
+/// for want of memory, or if the holder took part in nothing before the others fell asleep).
 ///
 /// See [futex(7)](https://man7.org/linux/man-pages/man7/futex.7.html).
 #[doc(alias = "pthread_cond_t")]

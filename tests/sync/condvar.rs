@@ -448,6 +448,7 @@ fn a_wait_that_is_over_is_told_of_the_dead_holder() {
         }
     })
     .unwrap();
+    until("it has begun to wait", || is_asleep(child.id()));
     // While it is locked each wait that is over goes on, for the mutex.
     let holder = holder(&basket);
     basket.hold();
@@ -555,10 +556,13 @@ fn a_condvar_waits_through_a_storm_of_signals() {
     let basket = basket();
     let child = tine::spawn(|| {
         storm::start();
-        let before = Instant::now();
-        let (guard, result) = basket.more.wait_timeout(basket.eggs.lock().unwrap(), SLICES).unwrap();
-        assert!(result.timed_out() && before.elapsed() >= SLICES, "a signal is neither an end nor a notification");
-        until("the storm blows", || storm::signals() > 20);
+        let mut guard = basket.eggs.lock().unwrap();
+        while storm::signals() < 50 {
+            let before = Instant::now();
+            let (again, result) = basket.more.wait_timeout(guard, SLICES).unwrap();
+            assert!(result.timed_out() && before.elapsed() >= SLICES, "a signal is neither an end nor a notification");
+            guard = again;
+        }
         basket.go.set();
         let guard = basket.more.wait(guard).unwrap();
         storm::stop();

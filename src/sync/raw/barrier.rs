@@ -1,6 +1,6 @@
 //! The words of a barrier.
 
-use super::mutex::{Found, RawMutex};
+use super::mutex::RawMutex;
 use super::phase::{End, Phase};
 use super::primitive::{AtomicU64, Name, Ordering, Verdict, judge, wake_all};
 use super::waiting::Waiting;
@@ -124,9 +124,10 @@ impl<const MAX: usize> RawBarrier<MAX> {
                 return Ok(Arrived::Broken);
             }
             match self.lock.lock_with(me, patience) {
-                Ok(Found::Clean) => {}
-                // Whoever died with it had arrived, or had not: there is nothing to repair.
-                Ok(Found::Dirty) => self.lock.set_clean(),
+                // Clean or not: who died with it had arrived, or had not, and left nothing to repair.
+                Ok(_) => {}
+                // One that is just arriving has the lock: not a reason to give up, even for who does not wait.
+                Err(Refusal::NotNow) if waiting.may_look_again() => continue,
                 Err(refusal) => {
                     // The others would wait for one that has given up.
                     self.break_at(at);
