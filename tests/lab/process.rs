@@ -308,6 +308,20 @@ impl Process {
         }
     }
 
+    /// Waits until it has said that it is done, or has ended. False if it hangs.
+    pub fn done(&mut self, has_said_so: impl Fn() -> bool) -> bool {
+        let mut watch = Watch::new();
+        while self.ended.is_none() && !has_said_so() {
+            match wait(self.pid, true) {
+                Waited::Status(status) => self.ended = Some(status),
+                Waited::Nobody => return false,
+                Waited::NotYet if matches!(watch.look(self.pid), Sleep::ForGood | Sleep::Spins) => return false,
+                Waited::NotYet => {}
+            }
+        }
+        true
+    }
+
     /// Waits for its end; None if it hangs.
     pub fn end(&mut self) -> Option<Status> {
         let mut watch = Watch::new();

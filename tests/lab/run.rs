@@ -72,10 +72,10 @@ impl<S, L> Lab<'_, S, L> {
 
     fn bystanders(&self, stage: &Stage<S>, bystanders: &[Bystander<S>]) -> Result<(), Finding> {
         for Bystander { body, dies } in bystanders {
+            let number = stage.bystanders.borrow().len();
             let mut bystander = Process::start(|| {
                 body(&stage.state);
-                // Its end is an event, too, which may not come at any time.
-                self.board.wait_to_leave();
+                self.board.wait_to_leave(number);
             });
             if !bystander.settle() {
                 return Err(Finding::new(Kind::Hang, "a bystander does not come to its place"));
@@ -113,7 +113,7 @@ impl<S, L> Lab<'_, S, L> {
 
     /// A process that stands before the recovery.
     pub fn recoverer(&self, stage: &Stage<S>) -> Result<Tracee, Finding> {
-        self.board.wipe();
+        self.board.begin_another();
         let recovery = self.operation.recovery.as_ref().expect("the operation says how it is recovered from");
         let start = Tracee::start(|| {
             (recovery.prepare)(&stage.state);
@@ -179,10 +179,15 @@ impl<S, L> Lab<'_, S, L> {
 
     /// Bystanders that are done may leave, and all have to.
     fn see_off(&self, stage: &Stage<S>) -> Result<(), Finding> {
+        for (number, bystander) in stage.bystanders.borrow_mut().iter_mut().enumerate() {
+            if !bystander.done(|| self.board.is_done(number)) {
+                return Err(Finding::new(Kind::Hang, "a bystander hangs"));
+            }
+        }
         self.board.let_leave();
         for bystander in stage.bystanders.borrow_mut().iter_mut() {
             match bystander.end() {
-                None => return Err(Finding::new(Kind::Hang, "a bystander hangs")),
+                None => return Err(Finding::new(Kind::Hang, "a bystander does not come to its end")),
                 Some(status) if status.code() != Some(0) => {
                     return Err(Finding::new(
                         Kind::Torn,
