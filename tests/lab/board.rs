@@ -21,7 +21,9 @@ tine::share! {
         /// The bytes of the observation, plus one; 0: there is none.
         length: AtomicU32,
         text: [AtomicU8; ROOM],
-        /// Opened when bystanders may end.
+        /// The bystanders that are done, by number.
+        done: AtomicU32,
+        /// Opened when all are, and may end.
         leave: Gate,
     }
 }
@@ -47,6 +49,7 @@ impl Board {
             pages: AtomicU64::new(0),
             length: AtomicU32::new(0),
             text: [const { AtomicU8::new(0) }; ROOM],
+            done: AtomicU32::new(0),
             leave: Gate::new(),
         };
         Board(Shared::new(page).expect("shared memory for the lab"))
@@ -55,12 +58,23 @@ impl Board {
     pub fn wipe(&self) {
         self.0.acknowledged.store(0, Ordering::SeqCst);
         self.0.length.store(0, Ordering::SeqCst);
+        self.0.done.store(0, Ordering::SeqCst);
         self.0.leave.shut();
     }
 
-    /// By a bystander that is done.
-    pub fn wait_to_leave(&self) {
+    /// Another operation begins, in the same run.
+    pub fn begin_another(&self) {
+        self.0.acknowledged.store(0, Ordering::SeqCst);
+    }
+
+    /// By a bystander that is done. Its end is an event, too, which may wake others: all are done before one ends.
+    pub fn wait_to_leave(&self, number: usize) {
+        self.0.done.fetch_or(1 << number, Ordering::SeqCst);
         self.0.leave.wait();
+    }
+
+    pub fn is_done(&self, number: usize) -> bool {
+        self.0.done.load(Ordering::SeqCst) & 1 << number != 0
     }
 
     pub fn let_leave(&self) {

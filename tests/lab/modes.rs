@@ -227,7 +227,9 @@ impl<S, L> Lab<'_, S, L> {
         victim.kill();
         let seen = self.conclude(stage)?;
         self.tally.point();
-        let fits = fitting.iter().any(|one| one.said == seen.said) || (dead && (self.operation.allowed)(&seen.said));
+        let fits = fitting.iter().any(|one| one.said == seen.said)
+            || (self.start.also)(&seen.said)
+            || (dead && (self.operation.allowed)(&seen.said));
         if !fits {
             let how = if resume { "went on" } else { "was killed" };
             let right: Vec<&Text> = fitting.iter().map(|one| &one.said).collect();

@@ -56,6 +56,9 @@ pub struct Start<S: 'static> {
     pub late: Vec<Bystander<S>>,
     /// What the bystanders do to wake the victim passes: who comes to wait later misses it.
     pub passes: bool,
+    /// What is right, too, of an operation that happened: where one who waits beside the victim may come before it or
+    /// after it.
+    pub also: fn(&str) -> bool,
     /// As in [`Operation`], for this start.
     pub unsteady: Option<&'static str>,
 }
@@ -83,7 +86,16 @@ pub struct Bystander<S: 'static> {
 
 impl<S> Start<S> {
     pub fn new(name: &'static str, setup: fn() -> S) -> Start<S> {
-        Start { name, setup, before: Vec::new(), after: Vec::new(), late: Vec::new(), passes: false, unsteady: None }
+        Start {
+            name,
+            setup,
+            before: Vec::new(),
+            after: Vec::new(),
+            late: Vec::new(),
+            passes: false,
+            also: |_| false,
+            unsteady: None,
+        }
     }
 
     /// One more process, that is there before the victim.
@@ -95,6 +107,11 @@ impl<S> Start<S> {
     /// One more process, that comes when the victim sleeps: it waits behind it.
     pub fn then(mut self, bystander: fn(&S)) -> Start<S> {
         self.late.push(Bystander { body: bystander, dies: false });
+        self
+    }
+
+    pub fn also(mut self, also: fn(&str) -> bool) -> Start<S> {
+        self.also = also;
         self
     }
 

@@ -42,7 +42,7 @@ pub struct Order {
 impl<S, L> Lab<'_, S, L> {
     pub fn judge(&self, seen: &Seen, never: &Seen, happened: &Seen, allowed: fn(&str) -> bool) -> Result<(), Finding> {
         let acknowledged = self.board.is_acknowledged();
-        if seen.said == happened.said {
+        if seen.said == happened.said || (self.start.also)(&seen.said) {
         } else if seen.said == never.said || allowed(&seen.said) {
             if acknowledged {
                 let what = format!("it had returned, but seen is {:?}, not {:?}", seen.said, happened.said);

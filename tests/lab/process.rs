@@ -1,4 +1,5 @@
 //! Bare processes of the lab: forked without the library, waited for with a limit, and never left behind.
+use std::cell::Cell;
 use std::fmt::Write;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -58,6 +59,8 @@ impl Ticks {
             action.sa_sigaction = nothing as extern "C" fn(i32) as usize;
             assert_eq!(libc::sigaction(libc::SIGALRM, &raw const action, ptr::null_mut()), 0);
         }
+        // SAFETY: a number; the sleeps of this process end when they are to.
+        unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
         set_interval(TICK);
         Ticks(())
     }
@@ -147,15 +150,32 @@ pub fn at_the_same_depth(body: impl FnOnce()) {
 /// The exit code of a child whose body panicked.
 pub const PANICKED: i32 = 101;
 
-/// Waits for the next change of `pid`, or a tick; with `now`, does not sleep, but lets others run.
+/// Lets all others on this CPU run, for a moment, if they have not for a while. Tracer and tracee hand the CPU to each other
+/// a hundred thousand times a second, and the scheduler of some kernels (6.18) lets a third wait for a minute meanwhile.
+pub fn breathe() {
+    const WHILE: Duration = Duration::from_millis(5);
+    thread_local! {
+        static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
+    }
+    let now = Instant::now();
+    if LAST.get().is_none_or(|last| now.duration_since(last) > WHILE) {
+        std::thread::sleep(MOMENT);
+        LAST.set(Some(Instant::now()));
+    }
+}
+
+/// Long enough for who is to run next.
+const MOMENT: Duration = Duration::from_micros(20);
+
+/// Waits for the next change of `pid`, or a tick; with `now`, does not wait, but for a moment.
 pub fn wait(pid: i32, now: bool) -> Waited {
     let mut status = 0;
     let flags = libc::__WALL | if now { libc::WNOHANG } else { 0 };
     // SAFETY: `status` is a live int.
     match unsafe { libc::waitpid(pid, &raw mut status, flags) } {
         0 => {
-            // SAFETY: has no preconditions.
-            unsafe { libc::sched_yield() };
+            // Not `sched_yield`, by which one that is about to run may still be kept waiting.
+            std::thread::sleep(MOMENT);
             Waited::NotYet
         }
         -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => Waited::NotYet,
@@ -286,6 +306,20 @@ impl Process {
             }
             return true;
         }
+    }
+
+    /// Waits until it has said that it is done, or has ended. False if it hangs.
+    pub fn done(&mut self, has_said_so: impl Fn() -> bool) -> bool {
+        let mut watch = Watch::new();
+        while self.ended.is_none() && !has_said_so() {
+            match wait(self.pid, true) {
+                Waited::Status(status) => self.ended = Some(status),
+                Waited::Nobody => return false,
+                Waited::NotYet if matches!(watch.look(self.pid), Sleep::ForGood | Sleep::Spins) => return false,
+                Waited::NotYet => {}
+            }
+        }
+        true
     }
 
     /// Waits for its end; None if it hangs.

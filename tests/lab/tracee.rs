@@ -186,6 +186,7 @@ impl Tracee {
     }
 
     fn go(&mut self, request: libc::c_uint, expect: Expect) -> Stop {
+        process::breathe();
         let mut signal = 0;
         loop {
             if self.request(request, signal as usize).is_err() {

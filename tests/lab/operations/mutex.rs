@@ -85,8 +85,8 @@ fn from_anywhere<L>(operation: Operation<Home, L>) -> Operation<Home, L> {
         .wake(|home| home.gate.open())
         .from(Start::new("free", new))
         .from(Start::new("held", new).beside(hold))
-        .from(Start::new("held, and waited for", new).beside(hold).beside(count))
-        .from(Start::new("held, and waited for behind it", new).beside(hold).then(count))
+        .from(Start::new("held, and waited for", new).beside(hold).beside(count).also(is_repaired))
+        .from(Start::new("held, and waited for behind it", new).beside(hold).then(count).also(is_repaired))
         .from(Start::new("held, who waited for it dead", new).beside(hold).after_the_death_of(count))
         .from(Start::new("its owner dead", new).beside(die_holding))
         .from(Start::new("left unrepaired", new).beside(die_holding).beside(see_and_leave))
@@ -142,6 +142,11 @@ fn is_busy(seen: &str) -> bool {
 /// Who is killed while it holds the lock leaves the mark, and half of its work or all of it.
 fn is_owner_dead(seen: &str) -> bool {
     seen.contains("its owner dead")
+}
+
+/// Who waits beside it comes after it, and repairs what it left.
+fn is_repaired(seen: &str) -> bool {
+    ["[1, 1], then [1, 1]", "[2, 2], then [2, 2]", "[101, 101], then [101, 101]"].contains(&seen)
 }
 
 /// By a victim, whose memory goes with it: what is borrowed from it lives as long.

@@ -128,6 +128,11 @@ fn look(home: &Home) -> String {
     format!("{found}, then whole {whole}, {places} readers, writer {}", home.lock.try_write().is_ok())
 }
 
+/// Who waits beside it comes after it, and repairs what it left.
+fn is_repaired(seen: &str) -> bool {
+    seen.starts_with("[1, 1], then whole true, 4 readers, writer true")
+}
+
 fn is_writer_dead(seen: &str) -> bool {
     seen.contains("its writer dead")
 }
@@ -208,7 +213,12 @@ pub fn write_it() -> Operation<Home, ()> {
         .from(Start::new("free", new))
         .from(Start::new("read", new).beside(read_behind_the_gate))
         .from(Start::new("read by two, one dead", new).beside(die_reading).beside(read_behind_the_gate))
-        .from(Start::new("written, and waited for behind it", new).beside(write_behind_the_gate).then(count))
+        .from(
+            Start::new("written, and waited for behind it", new)
+                .beside(write_behind_the_gate)
+                .then(count)
+                .also(is_repaired),
+        )
         .from(Start::new("written", new).beside(write_behind_the_gate))
         .from(Start::new("its writer dead", new).beside(die_writing))
         .from(Start::new("left unrepaired", new).beside(die_writing).beside(see_and_leave))

@@ -102,7 +102,6 @@ fn from_anywhere<L>(bare: Operation<Home, L>) -> Operation<Home, L> {
                 .beside(hold)
                 .unsteady("it has the first permit that is given back, or finds both free"),
         )
-        .from(Start::new("held, and waited for", with::<1>).beside(hold).beside(come_and_go))
         .from(Start::new("held by the dead", with::<2>).beside(die_holding).beside(die_holding))
         .from(Start::new("one held, one the dead's", with::<2>).beside(hold).beside(die_holding))
 }
@@ -111,10 +110,11 @@ fn from_anywhere<L>(bare: Operation<Home, L>) -> Operation<Home, L> {
 pub fn acquire() -> Operation<Home, ()> {
     let act = |home: &Home, (): &mut ()| std::mem::forget(home.permits.acquire().expect("a permit"));
     from_anywhere(Operation::new("Semaphore::acquire", sit, act, look))
+        .from(Start::new("held, and waited for", with::<1>).beside(hold).beside(come_and_go))
         .from(Start::new("held, and waited for behind it", with::<1>).beside(hold).then(come_and_go))
 }
 
-/// Used up: it does not come back.
+/// Used up: it does not come back, so nobody else waits for it.
 pub fn acquire_and_forget() -> Operation<Home, ()> {
     from_anywhere(Operation::new("Semaphore::acquire, forget", sit, |home, ()| use_up(home), look))
 }
