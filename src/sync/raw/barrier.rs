@@ -147,7 +147,8 @@ impl<const MAX: usize> RawBarrier<MAX> {
                 }
                 // Nobody waits for this one yet, so it gives up by itself.
                 Ok(Entered::Full(now)) if !self.finds_a_death(parties)? => {
-                    waiting.turn(&self.phase, now.word(), Phase::WAITERS, self.name(parties - 1))?;
+                    let wanted = || self.finds_a_death(parties) == Ok(false);
+                    waiting.turn_while(&self.phase, now.word(), Phase::WAITERS, self.name(parties - 1), wanted)?;
                 }
                 Ok(Entered::Full(now)) => _ = self.break_at(now),
                 // The thread is running the action of this generation: that goes on.
@@ -239,7 +240,8 @@ impl<const MAX: usize> RawBarrier<MAX> {
         // After a death without notice one finds it whose place is next, round and round: that is enough, and each asks the
         // kernel for one only.
         let before = (0..party.index).rev().chain((party.index + 1..parties).rev()).find_map(|index| self.name(index));
-        waiting.turn(&self.phase, now.word(), Phase::WAITERS, before)
+        // Who comes and dies changes an arrival, and not the phase.
+        waiting.turn_while(&self.phase, now.word(), Phase::WAITERS, before, || self.finds_a_death(parties) == Ok(false))
     }
 
     /// Whether there is one dead among those who have arrived. Called by the last one, before it trips.

@@ -78,7 +78,9 @@ impl RawCondvar {
             if is_over(now) || mutex.is_left() {
                 return true;
             }
-            if waiting.turn(&self.word, now, WAITERS, mutex.owner()).is_err() {
+            // Who locks the mutex and dies with it changes the mutex, and not this word.
+            let wanted = || !mutex.is_left();
+            if waiting.turn_while(&self.word, now, WAITERS, mutex.owner(), wanted).is_err() {
                 // In the last moment it may have come, perhaps to nobody else.
                 return is_over(self.word.load(Ordering::Relaxed));
             }

@@ -167,8 +167,8 @@ impl<const N: usize> Places<N> {
         let owners = || self.row.iter().filter_map(|word| Name::in_word(word.load(Ordering::Acquire)));
         // Killed after it has freed a place, and before it has changed the gate, one leaves the mark gone, and nobody who will
         // tell. Relaxed: what the dead did is seen; the living are watched.
-        let wanted =
-            || seeded!("missing recheck") || self.row.iter().all(|word| word.load(Ordering::Relaxed) & WANTED != 0);
+        let is_marked = |word: &AtomicU64| word.load(Ordering::Relaxed) & WANTED != 0;
+        let wanted = || seeded!("places: forgotten mark") || self.row.iter().all(is_marked);
         waiting.sleep(&self.gate, gate, owners, wanted)
     }
 

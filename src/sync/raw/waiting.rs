@@ -38,6 +38,18 @@ impl Waiting {
     /// One turn of waiting until `word` is not `now` any more, which `owner` will change, or anybody. In `word`, `flag`
     /// tells them that somebody sleeps there.
     pub(super) fn turn(&mut self, word: &AtomicU64, now: u64, flag: u64, owner: Option<Name>) -> Result<(), Refusal> {
+        self.turn_while(word, now, flag, owner, || true)
+    }
+
+    /// As [`Waiting::turn`], for who waits for what other words tell, too: see [`Waiting::sleep`].
+    pub(super) fn turn_while(
+        &mut self,
+        word: &AtomicU64,
+        now: u64,
+        flag: u64,
+        owner: Option<Name>,
+        wanted: impl FnOnce() -> bool,
+    ) -> Result<(), Refusal> {
         self.check()?;
         // Where others sleep already, spinning would be for the sake of overtaking them.
         if now & flag == 0 && self.may_look_again() {
@@ -47,11 +59,13 @@ impl Waiting {
         if now & flag == 0 && word.compare_exchange(now, now | flag, Ordering::Relaxed, Ordering::Relaxed).is_err() {
             return Ok(());
         }
-        self.sleep(word, now | flag, || owner, || true)
+        self.sleep(word, now | flag, || owner, wanted)
     }
 
-    /// Sleeps until `word` is not `expected` any more, or somebody wakes it, or dies. The `owners` are watched first; when all
-    /// are, it is looked whether the sleep is still `wanted`.
+    /// Sleeps until `word` is not `expected` any more, or somebody wakes it, or dies. The `owners` are watched first.
+    ///
+    /// When all are watched, it is looked whether the sleep is still `wanted`: of one who came, changed other words than this
+    /// one, and died, all between the last look and the first watch, nobody hears any more.
     pub(super) fn sleep<I: IntoIterator<Item = Name>>(
         &mut self,
         word: &AtomicU64,
@@ -61,6 +75,7 @@ impl Waiting {
     ) -> Result<(), Refusal> {
         self.check()?;
         self.slept = true;
+        let wanted = || seeded!("missing recheck") || wanted();
         match sleep_while(word, expected, owners(), wanted, self.patience.deadline()) {
             Slept::Woken => {}
             // What it finds is in the roster's words, which the next turn reads.

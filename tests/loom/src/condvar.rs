@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::explore::{each_death, each_order};
+use crate::explore::{each_death, each_death_in_a_crowd, each_order};
 use crate::guarded::Guarded;
 use crate::primitive::{Instant, Name};
 use crate::raw::Patience;
@@ -158,10 +158,39 @@ fn who_notifies_dies() {
     });
 }
 
+/// Who would notify dies with the mutex: who waits for it comes back, to be told when it locks.
+#[test]
+fn who_would_notify_dies() {
+    each_death(2, || {
+        let store = Store::new();
+        let me = i_am(1);
+        // As if it had locked, found nothing, and unlocked.
+        let ticket = store.more.ticket();
+        let (theirs, ours) = (Rc::clone(&store), Rc::clone(&store));
+        let victim = thread_and_then(
+            2,
+            move |me| {
+                theirs.lock(me);
+                theirs.more.notify_one();
+                theirs.mutex.unlock(false);
+            },
+            move |whole| {
+                // It has died without the mutex: its parent notifies.
+                if whole.is_none() && !ours.mutex.is_locked() {
+                    ours.more.notify_one();
+                }
+            },
+        );
+        assert!(store.more.wait(ticket, &store.mutex, Patience::Endless));
+        victim.join().unwrap();
+        store.lock(me);
+    });
+}
+
 /// A notification does not die with who gets it.
 #[test]
 fn who_is_told_dies() {
-    each_death(2, || {
+    each_death_in_a_crowd(2, || {
         let store = Store::new();
         let [victim, other] = [2, 3].map(|number| {
             let (store, same) = (Rc::clone(&store), Rc::clone(&store));
@@ -186,6 +215,7 @@ fn seeded_bugs_are_found() {
             ("one_is_told", "condvar without a wake", DEADLOCK),
             ("two_are_told_at_once", "condvar without a wake", DEADLOCK),
             ("who_is_told_dies", "only the owner is watched", DEADLOCK),
+            ("who_would_notify_dies", "missing recheck", DEADLOCK),
         ],
     );
 }

@@ -6,22 +6,33 @@ use std::time::Instant;
 
 use crate::world::{self, Doom};
 
-/// How often a thread may be interrupted where it would go on; switches where it cannot go on are not counted.
+/// How often threads may be interrupted where they would go on. Switches where one cannot go on are not counted.
 const PREEMPTIONS: usize = 3;
+/// For scenes that would take ten times as long with one more.
+const FEWER_PREEMPTIONS: usize = 2;
 
 /// Runs `scene` in each order.
 pub(crate) fn each_order(scene: impl Fn() + Send + Sync + 'static) {
     let mut report = Report::new();
-    report.runs += explore(&[], &Arc::new(scene)).runs;
+    report.runs += explore(PREEMPTIONS, &[], &Arc::new(scene)).runs;
 }
 
 /// Runs `scene` in each order, with the thread `number` dying before its first step; again, before its second; and so on,
 /// until it has ended unharmed in each order.
 pub(crate) fn each_death(number: usize, scene: impl Fn() + Send + Sync + 'static) {
+    each_death_with(PREEMPTIONS, number, scene);
+}
+
+/// The same for a scene of many steps, with fewer preemptions.
+pub(crate) fn each_death_in_a_crowd(number: usize, scene: impl Fn() + Send + Sync + 'static) {
+    each_death_with(FEWER_PREEMPTIONS, number, scene);
+}
+
+fn each_death_with(preemptions: usize, number: usize, scene: impl Fn() + Send + Sync + 'static) {
     let mut report = Report::new();
     let scene = Arc::new(scene);
     for step in 0.. {
-        let explored = explore(&[Doom { number, step }], &scene);
+        let explored = explore(preemptions, &[Doom { number, step }], &scene);
         report.runs += explored.runs;
         if explored.died == 0 {
             break;
@@ -37,7 +48,7 @@ pub(crate) fn each_two_deaths(numbers: [usize; 2], scene: impl Fn() + Send + Syn
         let mut died = 0;
         for second in 0.. {
             let dooms = [Doom { number: numbers[0], step: first }, Doom { number: numbers[1], step: second }];
-            let explored = explore(&dooms, &scene);
+            let explored = explore(PREEMPTIONS, &dooms, &scene);
             report.runs += explored.runs;
             died |= explored.died;
             if explored.died & 2 == 0 {
@@ -56,11 +67,11 @@ struct Explored {
     died: usize,
 }
 
-fn explore(dooms: &[Doom], scene: &Arc<impl Fn() + Send + Sync + 'static>) -> Explored {
+fn explore(preemptions: usize, dooms: &[Doom], scene: &Arc<impl Fn() + Send + Sync + 'static>) -> Explored {
     let runs = Arc::new(AtomicUsize::new(0));
     let died = Arc::new(AtomicUsize::new(0));
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(PREEMPTIONS);
+    builder.preemption_bound = Some(preemptions);
     builder.check({
         let (runs, died, scene, dooms) = (Arc::clone(&runs), Arc::clone(&died), Arc::clone(scene), dooms.to_vec());
         move || {

@@ -31,6 +31,7 @@ mod roster;
 mod twins;
 mod world;
 
+mod barrier;
 mod condvar;
 mod event;
 mod mutex;

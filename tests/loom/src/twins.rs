@@ -13,6 +13,9 @@ pub(crate) const RACE: &str = "Causality violation";
 /// Somebody looks again and again for what never comes.
 pub(crate) const ENDLESS: &str = "exceeded maximum number of branches";
 
+/// A name is seen before what tells that it was given.
+pub(crate) const CORRUPT: &str = "Corrupt";
+
 /// Runs each scene of `module` with the bug beside it, and panics unless each says what is beside that.
 pub(crate) fn fail(module: &str, twins: &[(&str, &str, &str)]) {
     let (_, module) = module.split_once("::").expect("a module of this crate");

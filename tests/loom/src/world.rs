@@ -177,8 +177,9 @@ pub(crate) fn i_am(number: usize) -> Name {
 
 /// For what a scene does in the name of a thread, before that is there.
 pub(crate) fn name_of(number: usize) -> Name {
-    let (seat, taken) = &world().seats[number];
-    if !taken.replace(true) {
+    let world = world();
+    let (seat, taken) = &world.seats[number];
+    if world.sits_down_late() && !taken.replace(true) {
         // Release: as the roster's `announce`.
         seat.store(1, Ordering::Release);
     }
@@ -286,7 +287,7 @@ pub(crate) fn judge(name: Name) -> Verdict {
     let world = world();
     let Some(number) = roster::number(name).filter(|&number| number < SEATS) else { return Verdict::Corrupt };
     // Acquire: as in the roster, which takes a name that it has not given for none of its own.
-    if world.seats[number].0.load(Ordering::Acquire) == 0 {
+    if world.sits_down_late() && world.seats[number].0.load(Ordering::Acquire) == 0 {
         return Verdict::Corrupt;
     }
     if world.is_marked(number) { Verdict::Dead } else { Verdict::Alive }
@@ -393,6 +394,11 @@ fn wake(word: &AtomicU64, most: usize) -> usize {
 }
 
 impl World {
+    /// Whether it matters when a thread takes its name: not where it matters when one dies, which is enough for one scene.
+    fn sits_down_late(&self) -> bool {
+        self.dooms.is_empty()
+    }
+
     /// Not held by any thread for longer than it runs without interruption, in the eyes of the others.
     fn kernel(&self) -> MutexGuard<'_, Kernel> {
         self.kernel.lock().expect("loom's are not poisoned")
