@@ -131,7 +131,7 @@ fn tokio_parent(fork_with: fn(&mut dyn FnMut())) -> std::process::ExitStatus {
             fork_with(&mut || {
                 // What the child allocates from here on lies where the parent has nothing mapped.
                 for _ in 0..500_000 {
-                    std::mem::forget(Box::new([0_u8; 200]));
+                    std::mem::forget(std::hint::black_box(Box::new([0_u8; 200])));
                 }
                 let (stream, other) = tokio::net::UnixStream::pair().unwrap();
                 other.try_write(b"ready").unwrap();

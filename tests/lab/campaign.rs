@@ -1,6 +1,6 @@
 //! A campaign: an operation is stopped before every instruction, from each of its starts.
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{PipeReader, PipeWriter, Read, Write};
 
 use super::board::Board;
 use super::finding::{Finding, Tally};
@@ -51,16 +51,23 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// `most` points of each start; all of them where `TINE_LAB=all`.
+    /// `most` points of each start, or more, or less, as is [asked for](Extent).
     pub fn new(mode: Mode, most: usize) -> Plan {
+        let extent = Extent::asked();
+        let enough = if extent == Extent::OneFinding { 1 } else { 5 };
+        let most = match extent {
+            Extent::Short => most,
+            Extent::Few => most.div_ceil(4),
+            Extent::OneFinding => most * 3,
+            Extent::All => usize::MAX,
+        };
         match mode {
-            Mode::KillAtCalls if is_long() => Plan { mode: Mode::Kill, most: usize::MAX, enough: 5 },
+            Mode::KillAtCalls if extent == Extent::All => Plan { mode: Mode::Kill, most, enough },
             // All pairs of the locks' own operations, which are shorter than that; of longer paths a sample.
-            Mode::Double if is_long() => Plan { mode, most: PAIRS, enough: 5 },
-            _ if is_long() => Plan { mode, most: usize::MAX, enough: 5 },
-            // Of pairs there are as many in a short run: the root of each.
-            Mode::Double => Plan { mode, most: most.isqrt(), enough: 5 },
-            _ => Plan { mode, most, enough: 5 },
+            Mode::Double if extent == Extent::All => Plan { mode, most: PAIRS, enough },
+            // Of pairs there are as many: the root of each.
+            Mode::Double => Plan { mode, most: most.isqrt(), enough },
+            _ => Plan { mode, most, enough },
         }
     }
 
@@ -70,9 +77,32 @@ impl Plan {
     }
 }
 
-/// Whether the long run is asked for.
-pub fn is_long() -> bool {
-    std::env::var_os("TINE_LAB").is_some_and(|value| value == "all")
+/// How much is done, as the environment variable `TINE_LAB` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// A sample of the instructions, which each case names.
+    Short,
+    /// `few`: a quarter of that.
+    Few,
+    /// `one finding`: three times as many, until there is one finding.
+    OneFinding,
+    /// `all`: each instruction.
+    All,
+}
+
+impl Extent {
+    /// # Panics
+    ///
+    /// If `TINE_LAB` is none of the words.
+    pub fn asked() -> Extent {
+        match std::env::var("TINE_LAB").as_deref() {
+            Err(_) => Extent::Short,
+            Ok("few") => Extent::Few,
+            Ok("one finding") => Extent::OneFinding,
+            Ok("all") => Extent::All,
+            Ok(other) => panic!("TINE_LAB is {other:?}: \"few\", \"one finding\" and \"all\" are understood"),
+        }
+    }
 }
 
 /// Whether a process can be stopped at an instruction here.
@@ -113,7 +143,7 @@ const ATTEMPTS: usize = 5;
 /// How many pieces the points of a start are cut into. Each piece traces the operation anew; in the long run that is
 /// little beside its points, and the workers end at about the same time.
 pub fn slices() -> usize {
-    if is_long() { 8 } else { 1 }
+    if Extent::asked() == Extent::All { 8 } else { 1 }
 }
 
 /// Runs a campaign. Findings are printed, and counted in what is returned, one for each plan.
@@ -124,13 +154,14 @@ pub fn run<S, L>(operation: &Operation<S, L>, plans: &[Plan]) -> Vec<Tally> {
     let numbers: Vec<u8> = (0..count).map(|n| u8::try_from(n).expect("there are few pieces")).collect();
     writer.write_all(&numbers).expect("a pipe holds them");
     drop(writer);
+    let found = Found::new();
     // What is shared is made by each worker for itself, so that the processes of one are none to the other.
     let workers: Vec<_> = (0..WORKERS)
         .map(|number| {
             let (reader, mut writer) = std::io::pipe().expect("a pipe for a worker of the lab");
             let pid = process::fork(|| {
                 process::pin(number);
-                for tally in work(operation, plans, &mut pieces) {
+                for tally in work(operation, plans, &mut pieces, &found) {
                     tally.send(&mut writer).expect("the lab hears its workers");
                 }
             });
@@ -158,7 +189,7 @@ pub struct Records {
 }
 
 /// In a worker: piece after piece.
-fn work<S, L>(operation: &Operation<S, L>, plans: &[Plan], pieces: &mut impl Read) -> Vec<Tally> {
+fn work<S, L>(operation: &Operation<S, L>, plans: &[Plan], pieces: &mut impl Read, found: &Found) -> Vec<Tally> {
     process::adopt_orphans();
     process::fix_depth();
     (operation.warm)();
@@ -169,24 +200,53 @@ fn work<S, L>(operation: &Operation<S, L>, plans: &[Plan], pieces: &mut impl Rea
     let mut piece = [0];
     while pieces.read_exact(&mut piece).is_ok() {
         let (start, slice) = (&operation.starts[usize::from(piece[0]) / slices()], usize::from(piece[0]) % slices());
-        one_piece(operation, start, slice, plans, &board, &tallies, &mut records);
+        one_piece(&Piece { operation, start, slice, plans, board: &board, found }, &tallies, &mut records);
     }
     tallies
 }
 
-fn one_piece<S, L>(
-    operation: &Operation<S, L>,
-    start: &Start<S>,
+/// Tells the workers that one has found something, where that is all that is wanted.
+pub struct Found {
+    reader: PipeReader,
+    writer: PipeWriter,
+}
+
+impl Found {
+    fn new() -> Found {
+        let (reader, writer) = std::io::pipe().expect("a pipe for the lab");
+        Found { reader, writer }
+    }
+
+    pub fn tell(&self) {
+        if Extent::asked() == Extent::OneFinding {
+            (&self.writer).write_all(&[1]).expect("a pipe holds a few bytes");
+        }
+    }
+
+    /// Whether no more need be sought.
+    pub fn is_enough(&self) -> bool {
+        rustix::io::ioctl_fionread(&self.reader).expect("a pipe tells how full it is") > 0
+    }
+}
+
+/// What a worker is to do.
+struct Piece<'a, S: 'static, L: 'static> {
+    operation: &'a Operation<S, L>,
+    start: &'a Start<S>,
     slice: usize,
-    plans: &[Plan],
-    board: &Board,
-    tallies: &[Tally],
-    records: &mut Records,
-) {
-    let of = |plan: &Plan, tally| Lab { operation, start, slice, plan: *plan, board, tally };
+    plans: &'a [Plan],
+    board: &'a Board,
+    found: &'a Found,
+}
+
+fn one_piece<S, L>(piece: &Piece<S, L>, tallies: &[Tally], records: &mut Records) {
+    let &Piece { operation, start, slice, plans, board, found } = piece;
     let mut recorded = false;
     for (plan, tally) in plans.iter().zip(tallies) {
-        let lab = of(plan, tally);
+        if found.is_enough() {
+            return;
+        }
+        let lab = Lab { operation, start, slice, plan: *plan, board, tally, found };
         if let Err(finding) = one_mode(&lab, records, &mut recorded) {
             lab.report(&finding, "");
         }

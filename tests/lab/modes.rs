@@ -2,7 +2,7 @@
 use std::sync::atomic::Ordering;
 
 use super::board::Text;
-use super::campaign::{Mode, Records, is_long, slices};
+use super::campaign::{Extent, Mode, Records, slices};
 use super::finding::{Finding, Kind};
 use super::oracle::{Baseline, Frozen, Order};
 use super::process;
@@ -24,10 +24,11 @@ impl<S, L> Lab<'_, S, L> {
         let Records { trace, second, .. } = records;
         let chosen = trace.chosen().iter().copied().enumerate();
         for (number, k) in chosen.filter(|(n, _)| n % slices() == self.slice) {
-            // In the short run every other one goes on, and every other one is killed.
+            // In the short run every other one goes on, and every other one is killed; a bug that is there is sought by both.
             let goes_on = (number / slices()).is_multiple_of(2);
+            let both = Extent::asked() == Extent::All || self.plan.enough == 1;
             let mut act = || match (self.plan.mode, frozen) {
-                (Mode::Freeze, Some(frozen)) if is_long() => {
+                (Mode::Freeze, Some(frozen)) if both => {
                     self.freeze_at(k, trace, frozen, baseline, true)?;
                     self.freeze_at(k, trace, frozen, baseline, false)
                 }
@@ -48,7 +49,7 @@ impl<S, L> Lab<'_, S, L> {
                 }
                 Err(finding) => self.report(&finding, &self.place(trace, k)),
             }
-            if self.tally.findings() - found >= self.plan.enough {
+            if self.tally.findings() - found >= self.plan.enough || self.found.is_enough() {
                 break;
             }
         }

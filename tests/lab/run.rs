@@ -2,7 +2,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::board::Board;
-use super::campaign::Plan;
+use super::campaign::{Found, Plan};
 use super::finding::{Finding, Kind, Tally};
 use super::operation::{Bystander, Operation, Start};
 use super::oracle::{Baseline, Seen};
@@ -19,6 +19,7 @@ pub struct Lab<'a, S: 'static, L: 'static> {
     pub plan: Plan,
     pub board: &'a Board,
     pub tally: &'a Tally,
+    pub found: &'a Found,
 }
 
 /// More than any start has.
@@ -45,6 +46,7 @@ impl<S> Stage<S> {
 impl<S, L> Lab<'_, S, L> {
     pub fn report(&self, finding: &Finding, place: &str) {
         self.tally.found(finding.kind);
+        self.found.tell();
         println!("{:?}: {}, {}{place}: {}", finding.kind, self.operation.name, self.start.name, finding.what);
     }
 

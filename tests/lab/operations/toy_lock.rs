@@ -113,9 +113,10 @@ impl ToyLock {
             self.word.store(0, SeqCst);
             return;
         }
+        let first = self.first.load(SeqCst);
         let word = self.word.swap(0, SeqCst);
         if BUG == TOUCH_AFTER {
-            self.second.store(self.first.load(SeqCst), SeqCst);
+            self.second.store(first, SeqCst);
         }
         if word & WAITED != 0 {
             futex_wake(&self.word, 1);
