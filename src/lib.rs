@@ -65,6 +65,8 @@ compile_error!("tine works on Linux only: it is built on fork, pidfd, memfd and 
 mod seeded;
 
 #[cfg(target_os = "linux")]
+pub mod channel;
+#[cfg(target_os = "linux")]
 mod error;
 #[cfg(target_os = "linux")]
 pub mod memory;

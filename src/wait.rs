@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use crate::process::Stop;
 use crate::sync::Event;
 use crate::sys::clock::{deadline_in, left_until, timespec};
+use crate::sys::fence::heavy;
 use crate::sys::futex::Words;
 use crate::sys::roster::{self, Bell};
 
@@ -21,6 +22,7 @@ use crate::sys::roster::{self, Bell};
 /// | whatever has a descriptor ([`AsFd`]): files, sockets, pipes, [`pipe::Reader`](crate::pipe::Reader) | it can be read without blocking, has hung up or has failed |
 /// | [`Child`](crate::process::Child), [`JoinHandle`](crate::JoinHandle) (their pidfd) | the child has ended |
 /// | [`Event`] | it is set |
+/// | [`channel::spsc::Receiver`](crate::channel::spsc::Receiver) | there is a message, or an end or an error to be told |
 /// | [`Stop`] | this process was asked to stop |
 /// | [`Writable`] | it can be written without blocking, has hung up or has failed |
 ///
@@ -42,15 +44,16 @@ mod sealed {
     /// A word that others raise.
     pub trait Flag {
         fn is_raised(&self) -> bool;
-        /// Says in the word that somebody sleeps on it, and adds it; false if it is raised.
+        /// Says in the word that somebody sleeps on it, and adds it; false if it is raised. It is looked at once more after
+        /// all have been told, and a heavy fence.
         #[allow(private_interfaces)]
         fn sleep_on<'a>(&'a self, words: &mut Words<'a>) -> bool;
-        /// Says in the word that somebody sleeps in poll for it.
+        /// Says in the word that somebody sleeps in poll for it. It is looked at once more after that, and a heavy fence.
         fn sleep_in_poll(&self);
     }
 }
 
-use sealed::{Flag, Source, What};
+pub(crate) use sealed::{Flag, Source, What};
 
 impl<T: AsFd> Source for T {
     fn what(&self) -> What<'_> {
@@ -179,6 +182,8 @@ struct Items<'a> {
 
 /// How long a sleep in poll lasts at most where words are waited for: who changed one may have died before it rang.
 const SLICE: Duration = Duration::from_millis(100);
+/// The same where who changes one may not see that somebody sleeps.
+const SHORT_SLICE: Duration = Duration::from_millis(5);
 
 impl Items<'_> {
     /// Whether one call sleeps on all of them: words, of which there is room for so many beside those of the living.
@@ -199,6 +204,10 @@ impl Items<'_> {
                     break;
                 }
             }
+            if !heavy() {
+                words.are_unheard();
+            }
+            ready = ready.or_else(|| self.raised());
             if ready.is_some() || left_until(deadline).is_some_and(|left| left.is_zero()) {
                 return ready;
             }
@@ -208,36 +217,51 @@ impl Items<'_> {
 
     fn wait_for_all(&self, deadline: Option<Instant>) -> io::Result<Option<usize>> {
         let mut bell: Option<Bell> = None;
+        let mut slice = SLICE;
         let has_flags = self.all.iter().any(|item| matches!(item, What::Flag(_)));
         loop {
             // With a bell that hangs already, this look cannot miss a change: it will ring.
             let asleep = bell.is_some() || !has_flags;
-            if let Some(place) = self.look(asleep.then_some(bell.as_ref()), deadline)? {
+            if let Some(place) = self.look(asleep.then_some(bell.as_ref()), slice, deadline)? {
                 return Ok(Some(place));
             }
             if left_until(deadline).is_some_and(|left| left.is_zero()) {
                 return Ok(None);
             }
-            if has_flags && bell.is_none() {
-                bell = Some(Bell::hang()?);
+            if has_flags {
+                if bell.is_none() {
+                    bell = Some(Bell::hang()?);
+                }
+                // Again each time: who rings takes the mark away.
                 for item in &self.all {
                     if let What::Flag(flag) = item {
                         flag.sleep_in_poll();
                     }
                 }
+                slice = if heavy() { SLICE } else { SHORT_SLICE };
             }
         }
     }
 
+    /// The first of the words that is raised.
+    fn raised(&self) -> Option<usize> {
+        self.all.iter().position(|item| matches!(item, What::Flag(flag) if flag.is_raised()))
+    }
+
     /// Looks at all. With `sleep`, and where nothing is ready, sleeps first until a descriptor is, or the bell (if there is
     /// one) rings, or a slice is over.
-    fn look(&self, sleep: Option<Option<&Bell>>, deadline: Option<Instant>) -> io::Result<Option<usize>> {
-        let raised = self.all.iter().position(|item| matches!(item, What::Flag(flag) if flag.is_raised()));
+    fn look(
+        &self,
+        sleep: Option<Option<&Bell>>,
+        slice: Duration,
+        deadline: Option<Instant>,
+    ) -> io::Result<Option<usize>> {
+        let raised = self.raised();
         let mut limit = left_until(deadline);
         if sleep.is_none() || raised.is_some() {
             limit = Some(Duration::ZERO);
         } else if sleep.flatten().is_some() {
-            let slice = if seeded!("no slices") { Duration::from_secs(3600) } else { SLICE };
+            let slice = if seeded!("no slices") { Duration::from_secs(3600) } else { slice };
             limit = Some(limit.map_or(slice, |left| left.min(slice)));
         }
         let mut fds = Vec::with_capacity(self.all.len() + 1);
@@ -273,7 +297,7 @@ impl Items<'_> {
             }
         }
         if first.is_none() {
-            first = self.all.iter().position(|item| matches!(item, What::Flag(flag) if flag.is_raised()));
+            first = self.raised();
         }
         Ok(first)
     }

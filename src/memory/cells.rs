@@ -28,7 +28,7 @@ use crate::wire::Plain;
 
 /// `len` values of `T`, somewhere where others may write.
 #[derive(Clone, Copy)]
-pub(super) struct Cells<'a, T> {
+pub(crate) struct Cells<'a, T> {
     ptr: NonNull<T>,
     len: usize,
     mapped: PhantomData<&'a ()>,
@@ -39,13 +39,18 @@ impl<T: Plain> Cells<'_, T> {
     ///
     /// For `'a`, `len` values of `T` at `ptr` are mapped readable, and writable if `set` or `copy_from` is
     /// called; `ptr` is aligned for `T`; this process holds no reference to any of them.
-    pub(super) unsafe fn new(ptr: NonNull<T>, len: usize) -> Self {
+    pub(crate) unsafe fn new(ptr: NonNull<T>, len: usize) -> Self {
         Cells { ptr, len, mapped: PhantomData }
     }
 
-    pub(super) fn get(self, index: usize) -> Option<T> {
+    #[inline]
+    pub(crate) fn get(self, index: usize) -> Option<T> {
         if index >= self.len {
             return None;
+        }
+        if is_one_word::<T>() {
+            // SAFETY: element `index` of the mapped cells, aligned; every pattern of bytes is a valid `T`.
+            return Some(unsafe { ptr::read_volatile(self.ptr.as_ptr().add(index)) });
         }
         let mut value = MaybeUninit::<T>::uninit();
         // SAFETY: the source is element `index` of the mapped cells, the target a local of the same size. After the
@@ -56,8 +61,14 @@ impl<T: Plain> Cells<'_, T> {
         }
     }
 
-    pub(super) fn set(self, index: usize, value: T) -> Result<(), OutOfRange> {
+    #[inline]
+    pub(crate) fn set(self, index: usize, value: T) -> Result<(), OutOfRange> {
         span(index, 1, self.len)?;
+        if is_one_word::<T>() {
+            // SAFETY: element `index` of the mapped cells, aligned.
+            unsafe { ptr::write_volatile(self.ptr.as_ptr().add(index), value) };
+            return Ok(());
+        }
         // SAFETY: the target is element `index` of the mapped cells; the source is a value without padding.
         unsafe {
             copy::<T, In>(self.ptr.as_ptr().add(index).cast(), (&raw const value).cast_mut().cast(), size_of::<T>())
@@ -65,7 +76,7 @@ impl<T: Plain> Cells<'_, T> {
         Ok(())
     }
 
-    pub(super) fn copy_to(self, offset: usize, target: &mut [T]) -> Result<(), OutOfRange> {
+    pub(crate) fn copy_to(self, offset: usize, target: &mut [T]) -> Result<(), OutOfRange> {
         span(offset, target.len(), self.len)?;
         // SAFETY: `target.len()` elements from `offset` are mapped cells, and `target` is as long; it is ordinary
         // memory, so they do not overlap. Every pattern of bytes is a valid `T`.
@@ -76,7 +87,7 @@ impl<T: Plain> Cells<'_, T> {
         Ok(())
     }
 
-    pub(super) fn copy_from(self, offset: usize, source: &[T]) -> Result<(), OutOfRange> {
+    pub(crate) fn copy_from(self, offset: usize, source: &[T]) -> Result<(), OutOfRange> {
         span(offset, source.len(), self.len)?;
         // SAFETY: as in `copy_to`, the other way round; `In` only reads from `source`.
         unsafe {
@@ -86,7 +97,7 @@ impl<T: Plain> Cells<'_, T> {
         Ok(())
     }
 
-    pub(super) fn to_vec(self) -> Vec<T> {
+    pub(crate) fn to_vec(self) -> Vec<T> {
         let mut values: Vec<T> = Vec::with_capacity(self.len);
         // SAFETY: the vector has room for `len` values, all of which are set before its length says so.
         unsafe {
@@ -95,6 +106,11 @@ impl<T: Plain> Cells<'_, T> {
         }
         values
     }
+}
+
+/// Whether one instruction moves it.
+const fn is_one_word<T>() -> bool {
+    size_of::<T>() == align_of::<T>() && size_of::<T>() <= 8
 }
 
 /// Out of the cells, or into them.

@@ -37,7 +37,7 @@
 //! [`Share`]: crate::wire::Share
 
 mod advice;
-mod cells;
+pub(crate) mod cells;
 mod chunks;
 mod cost;
 mod frozen;

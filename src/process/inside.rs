@@ -22,10 +22,10 @@ use rustix::thread::futex;
 use super::options::Settings;
 use super::panic::{Panic, note_panics};
 use super::slot::{BODY, Place, Slot, go, state};
-use super::{child, hooks, moved};
+use super::{child, hand_over, hooks};
 use crate::sys::clock::timespec;
 use crate::sys::fork::{exit_now, flush};
-use crate::sys::{foreign, generation, listed, orphan, signals};
+use crate::sys::{foreign, generation, listed, orphan, roster, signals};
 use crate::wire::{Wire, to_bytes};
 
 /// The exit code of a child whose closure panicked; as of a Rust program whose main did.
@@ -84,7 +84,7 @@ pub(super) struct Prepared<'a> {
 pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'static Inside {
     let bomb = NeverReturn;
     blocked.into_child();
-    moved::forget_hand_over();
+    hand_over::forget();
     child::forget_orphans();
     let Prepared { slot, parent, settings, .. } = *prepared;
     let header = slot.header();
@@ -113,6 +113,11 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
         let _ = rustix::io::write(report, &[0]);
     }
     wait_for_go(inside);
+    // Relaxed: written before GO.
+    if slot.header().handed.load(Ordering::Relaxed) != 0 {
+        // Others wait for what this process has now: they are to hear of its end at once. Where there is no place they look.
+        let _ = roster::me();
+    }
     // The clock of a deadline starts with the closure.
     if let (Some(timers), Some(limit)) = (timers, settings.timeout)
         && timers.start(limit, settings.grace).is_err()

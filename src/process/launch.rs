@@ -28,7 +28,7 @@ use super::inside::{self, Inside, Prepared};
 use super::options::Settings;
 use super::slot::{BODY, Slot, go, hold_table};
 use super::stdio::{Ends, StderrTail};
-use super::{hooks, moved, oom, panic};
+use super::{hand_over, hooks, oom, panic};
 use crate::sys::clock::{monotonic_nanos, timespec};
 use crate::sys::fork::Side;
 use crate::sys::listed::Listed;
@@ -259,6 +259,7 @@ where
     T: Wire,
 {
     let (timeout, grace) = plan.timeout();
+    let made_before = hand_over::stamp();
     // SAFETY: as the caller promises; the child goes into `run`, which never returns.
     let mut child = match unsafe { launch(plan, checks, needs_file::<T>()) } {
         Err(error) => return Err((error, f)),
@@ -268,7 +269,7 @@ where
     // Where the captures have no drop, the mark that says to whom they went is not even touched: after a fork the first
     // write to a page costs a copy of it.
     let dropped = match needs_drop::<F>() {
-        true => catch_unwind(AssertUnwindSafe(|| moved::hand_over(|| drop(f)))),
+        true => catch_unwind(AssertUnwindSafe(|| hand_over::to_child(&child, made_before, || drop(f)))),
         false => Ok(()),
     };
     child.release(timeout, grace);

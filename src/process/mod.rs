@@ -25,6 +25,7 @@ mod builder;
 mod child;
 mod error;
 mod exit;
+pub(crate) mod hand_over;
 mod handle;
 mod hooks;
 mod inside;

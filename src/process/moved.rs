@@ -1,32 +1,10 @@
 //! Captures that go to the child only.
 
-use std::cell::Cell;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 
-thread_local! {
-    /// How many spawns of this thread are just now dropping the parent's copy of their closure.
-    static HANDING_OVER: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Runs `drop_captures` with the mark that what it drops has gone to a child.
-pub(super) fn hand_over(drop_captures: impl FnOnce()) {
-    struct Unmark;
-    impl Drop for Unmark {
-        fn drop(&mut self) {
-            HANDING_OVER.with(|n| n.set(n.get().saturating_sub(1)));
-        }
-    }
-    HANDING_OVER.with(|n| n.set(n.get() + 1));
-    let _unmark = Unmark;
-    drop_captures();
-}
-
-/// In a child: a spawn that its parent was in the middle of is not this process's.
-pub(super) fn forget_hand_over() {
-    HANDING_OVER.with(|n| n.set(0));
-}
+use super::hand_over;
 
 /// A value that a spawned closure takes with it: the child drops it, the parent only forgets its copy.
 ///
@@ -82,7 +60,7 @@ impl<T> Moved<T> {
 
 impl<T> Drop for Moved<T> {
     fn drop(&mut self) {
-        if HANDING_OVER.with(Cell::get) == 0 {
+        if !hand_over::is_under_way() {
             // SAFETY: this is the only drop of the value, and nothing uses it afterwards.
             #[allow(unsafe_code)]
             unsafe {

@@ -65,9 +65,9 @@ pub(super) mod go {
 const IN_FILE: u64 = 1 << 63;
 
 /// ```text
-///   0      4      8       12      16       24           32            64        4096
-///   | state | go  | stop  | notes | length | finished at | (unused)    | body ... |
-///   | child | par.| parent| child | child  | child       |             | child    |   <- who writes
+///   0      4      8       12      16       24            32        36         64        4096
+///   | state | go  | stop  | notes | length | finished at | handed  | (unused) | body ... |
+///   | child | par.| parent| child | child  | child       | parent  |          | child    |   <- who writes
 /// ```
 #[repr(C, align(64))]
 pub(super) struct Header {
@@ -83,6 +83,8 @@ pub(super) struct Header {
     length: AtomicU64,
     /// CLOCK_MONOTONIC in nanoseconds when the closure ended; 0 if it has not.
     finished_at: AtomicU64,
+    /// 1: something that only one process can have was given to the child. Stored by the parent, before GO.
+    pub(super) handed: AtomicU32,
 }
 
 assert_eq_size!(Header, [u8; 64]);
@@ -123,7 +125,7 @@ impl Slot {
         drop(table);
         // Relaxed: the child does not exist yet, and fork shows it everything.
         let h = slot.header();
-        for word in [&h.state, &h.go, &h.stop, &h.notes] {
+        for word in [&h.state, &h.go, &h.stop, &h.notes, &h.handed] {
             word.store(0, Ordering::Relaxed);
         }
         h.length.store(0, Ordering::Relaxed);

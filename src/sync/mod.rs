@@ -48,7 +48,7 @@ mod error;
 mod event;
 mod mutex;
 mod once;
-mod raw;
+pub(crate) mod raw;
 mod rwlock;
 mod semaphore;
 

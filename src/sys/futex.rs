@@ -38,11 +38,13 @@ pub(crate) struct Words<'a> {
     len: usize,
     /// What is slept on where there can be one only.
     first: Option<(&'a AtomicU32, u32)>,
+    /// Who changes a word may not know of the sleeper.
+    unheard: bool,
 }
 
 impl<'a> Words<'a> {
     pub(crate) fn none() -> Words<'a> {
-        Words { list: [const { Wait::new() }; MOST], len: 0, first: None }
+        Words { list: [const { Wait::new() }; MOST], len: 0, first: None, unheard: false }
     }
 
     /// One more 64-bit word; forgotten when the list is full. The first is the one that matters most.
@@ -60,6 +62,11 @@ impl<'a> Words<'a> {
             self.first.get_or_insert((word, expected));
             self.len += 1;
         }
+    }
+
+    /// Who changes one of the words may not wake this sleeper: it is to look again by itself, soon.
+    pub(crate) fn are_unheard(&mut self) {
+        self.unheard = true;
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -82,7 +89,7 @@ pub(crate) enum Slept {
 ///
 /// Without slices, everything but the notice of what the kernel does not mark must work as well: a test builds that.
 const SLICE: Duration = Duration::from_millis(100);
-/// The same where only one word can be slept on, and a death is noticed only by looking.
+/// The same where only one word can be slept on, so that a death is noticed only by looking, and for the unheard.
 const SHORT_SLICE: Duration = Duration::from_millis(5);
 
 /// Set where the kernel has no `futex_waitv`, or a sandbox forbids it.
@@ -96,7 +103,11 @@ pub(crate) fn sleep(words: &Words<'_>, deadline: Option<Instant>) -> Slept {
     }
     // Relaxed: a wrong guess costs one system call.
     if words.len > 0 && !MISSING.load(Ordering::Relaxed) {
-        let slice = if seeded!("no slices") { Duration::from_secs(3600) } else { SLICE };
+        let slice = match words.unheard {
+            true => SHORT_SLICE,
+            false if seeded!("no slices") => Duration::from_secs(3600),
+            false => SLICE,
+        };
         let limit = left.map_or(slice, |left| left.min(slice));
         match waitv(words, limit) {
             Some(slept) => return over(slept, left, limit),

@@ -1,7 +1,11 @@
 //! A process, told apart from a later one that was given the same pid: pid and start time.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::process::Pid;
+
+use super::generation;
 use super::stat::Stat;
 
 /// Pid and start time in one word; never 0, and the lowest bit is always 0.
@@ -36,6 +40,43 @@ impl Identity {
         Ok(Identity::new(std::process::id(), Stat::read("/proc/self/stat")?.start))
     }
 
+    /// As [`Identity::me`], found out once in each process.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Identity::me`].
+    pub(crate) fn mine() -> io::Result<Identity> {
+        static WORD: AtomicU64 = AtomicU64::new(0);
+        static GENERATION: AtomicU64 = AtomicU64::new(0);
+        let here = generation::current();
+        // Acquire: pairs with the Release below, so that the word is this process's.
+        if GENERATION.load(Ordering::Acquire) == here {
+            // Relaxed: see above.
+            return Ok(Identity(WORD.load(Ordering::Relaxed)));
+        }
+        let me = Identity::me()?;
+        // All threads of a process store the same. Release: pairs with the Acquire above.
+        WORD.store(me.0, Ordering::Relaxed);
+        GENERATION.store(here, Ordering::Release);
+        Ok(me)
+    }
+
+    /// A process that is a child of this one and was not reaped, in the same namespaces.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Identity::me`], and where `/proc` hides the child.
+    pub(crate) fn of_child(pid: Pid) -> io::Result<Identity> {
+        Identity::mine()?;
+        let pid = pid.as_raw_nonzero().get();
+        Ok(Identity::new(pid as u32, Stat::read(format!("/proc/{pid}/stat"))?.start))
+    }
+
+    /// The number of the process, in its namespace.
+    pub(crate) fn pid(self) -> u32 {
+        (self.0 >> PID_SHIFT) as u32
+    }
+
     /// The calling process, with the namespaces in which that means something.
     pub(crate) fn me_with_namespaces() -> io::Result<(Identity, u64)> {
         let me = Identity::me()?;
@@ -67,16 +108,27 @@ impl Identity {
         (word != 0).then_some(Identity(word))
     }
 
+    /// As [`Identity::is_gone`], and also of one that has run its last instruction and is on its way out of the kernel, where
+    /// that takes down its memory.
+    pub(crate) fn has_left(self) -> bool {
+        self.ended(|stat| stat.is_dead() || stat.is_leaving())
+    }
+
     /// Whether this process has surely ended: gone, or a zombie, or its pid belongs to a younger process.
     ///
     /// In doubt (`/proc` hides it, or is not mounted) the answer is false.
     pub(crate) fn is_gone(self) -> bool {
+        self.ended(Stat::is_dead)
+    }
+
+    /// Whether it is not there any more, or `has_ended` says so of what `/proc` tells.
+    fn ended(self, has_ended: impl FnOnce(&Stat) -> bool) -> bool {
         let pid = (self.0 >> PID_SHIFT) as i32;
         if !proc_is_ours() {
             return does_not_exist(pid);
         }
         match Stat::read(format!("/proc/{pid}/stat")) {
-            Ok(stat) => Identity::new(pid as u32, stat.start) != self || stat.is_dead(),
+            Ok(stat) => Identity::new(pid as u32, stat.start) != self || has_ended(&stat),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => false,
             // hidepid makes living processes of other users look absent here; the kernel itself knows better.
             Err(_) => does_not_exist(pid),

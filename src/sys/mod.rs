@@ -11,6 +11,7 @@
 //! | `identity` | a process, told apart from a later one with the same pid |
 //! | `generation` | which side of which fork this process is on |
 //! | `fork` | `fork` and `_exit` |
+//! | `fence` | a pair of fences of which one costs nothing |
 //! | `clock`, `ready` | deadlines; waiting for a descriptor until one |
 //! | `standard` | numbers above those of the standard streams |
 //! | `stat` | what `/proc/PID/stat` says |
@@ -25,6 +26,7 @@
 //! Nothing here knows of the floors above.
 
 pub(crate) mod clock;
+pub(crate) mod fence;
 pub(crate) mod foreign;
 pub(crate) mod fork;
 pub(crate) mod futex;

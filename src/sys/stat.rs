@@ -56,6 +56,11 @@ impl Stat {
         matches!(self.state, b'Z' | b'X') && self.threads <= 1
     }
 
+    /// Whether the process, which has no other threads, is on its way out of the kernel.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.has_left() && self.threads <= 1
+    }
+
     /// Whether the task has run its last instruction of the program's: it is dead, or on its way out of the kernel.
     pub(crate) fn has_left(&self) -> bool {
         /// Of the kernel's `linux/sched.h`: set before a joiner can be woken, never cleared.

@@ -35,7 +35,7 @@ use static_assertions::const_assert;
 
 pub(crate) use bell::{Bell, ring};
 pub(crate) use name::{FLAGS, Name};
-pub(crate) use watch::{Verdict, judge, look_for_the_truth, sleep, sleep_on, sleep_while};
+pub(crate) use watch::{Verdict, judge, living_thread_of, look_for_the_truth, sleep, sleep_on, sleep_while};
 
 use self::name::SLOTS;
 use self::slot::{Slot, Taken};

@@ -72,6 +72,22 @@ pub(crate) fn look_for_the_truth(name: Name) -> Verdict {
     Verdict::Dead
 }
 
+/// A thread of a process that is on the roster, and lives. No system call.
+///
+/// None says nothing: no thread of it may have sat down. Then the kernel has to be asked ([`Identity::has_left`]).
+pub(crate) fn living_thread_of(who: Identity) -> Option<Name> {
+    let roster = roster()?;
+    roster.numbers().find_map(|number| {
+        let slot = roster.slot(number)?;
+        let (count, announced) = slot.tenure.now();
+        // Relaxed: published with the tenure, which was read before. Should another have sat down meanwhile, the name of the
+        // old count is that of a dead one, and the verdict says so.
+        let is_of_it = announced && slot.who.load(Ordering::Relaxed) == who.to_word();
+        let alive = is_of_it && slot.tenure.verdict(count, slot.life()) == Verdict::Alive;
+        alive.then(|| Name::new(roster.tag(), count, number))
+    })
+}
+
 /// What the kernel would have done.
 fn mark_dead(slot: &Slot, name: Name) {
     if let Some(life) = slot.life() {

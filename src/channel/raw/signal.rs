@@ -1,0 +1,132 @@
+//! One direction of waking: those who publish something, and those who sleep until they do.
+
+use super::primitive::{AtomicU64, Ordering, ring, wake_all, wake_one};
+
+/// Somebody sleeps on the word.
+const ASLEEP: u64 = 1;
+/// Somebody sleeps in poll, and has hung a bell.
+const IN_POLL: u64 = 1 << 1;
+/// An end of the other side was closed since somebody looked who is there.
+const GONE: u64 = 1 << 2;
+/// What each wake adds, so that who is about to sleep finds the word changed.
+const ONE: u64 = 1 << 8;
+
+/// ```text
+///   63 .. 8            7 .. 3   2      1         0
+///   how many wakes     0        GONE   IN_POLL   ASLEEP
+/// ```
+///
+/// The publisher commits, passes its light fence, and looks here; the sleeper says here that it sleeps, passes its heavy fence,
+/// and looks once more whether there is something. One of the two sees the other. The marks are not counts: a count would be
+/// wrong for ever after a sleeper was killed. Whoever wakes takes them away.
+///
+/// A wake may be lost: with a publisher that is killed between its commit and its wake, with one that is killed after it
+/// has taken the marks away, with a sleeper that is killed when it was the one to be woken. Sleepers watch the lives of all who
+/// take part, and look again when one ends.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Signal {
+    word: AtomicU64,
+}
+
+impl Signal {
+    #[cfg(loom)]
+    pub(crate) fn new() -> Signal {
+        Signal { word: AtomicU64::new(0) }
+    }
+
+    /// For who sleeps here: what to expect.
+    pub(crate) fn word(&self) -> &AtomicU64 {
+        &self.word
+    }
+
+    /// Says that somebody is about to sleep: what it is to expect. The heavy fence follows, and one more look.
+    pub(crate) fn announce(&self) -> u64 {
+        // Relaxed: ordered by the fences.
+        self.word.fetch_or(ASLEEP, Ordering::Relaxed) | ASLEEP
+    }
+
+    /// Says that somebody has hung a bell. The heavy fence follows, and one more look.
+    pub(crate) fn announce_in_poll(&self) {
+        // Release: pairs with the Acquire in `take`, so that who finds the mark finds the bell.
+        self.word.fetch_or(IN_POLL, Ordering::Release);
+    }
+
+    /// After the commit and the light fence: whether somebody has to be woken.
+    #[inline]
+    pub(crate) fn is_wanted(&self) -> bool {
+        // Relaxed: ordered by the fences.
+        self.word.load(Ordering::Relaxed) & (ASLEEP | IN_POLL) != 0 && !seeded!("channel: wake lost")
+    }
+
+    /// Tells the publishers that an end of the sleepers' side was closed.
+    pub(crate) fn set_gone(&self) {
+        // Release: pairs with the Acquire of who looks at the ends because of it.
+        self.word.fetch_or(GONE, Ordering::Release);
+    }
+
+    /// Before a commit: whether to look if somebody is there to receive it.
+    #[inline]
+    pub(crate) fn is_gone(&self) -> bool {
+        // Relaxed: a hint. Who was there a moment ago may be gone in any case.
+        self.word.load(Ordering::Relaxed) & GONE != 0
+    }
+
+    /// Somebody looked, and there is somebody. Before the look: an end that is closed after it sets the mark again.
+    pub(crate) fn clear_gone(&self) {
+        // Acquire: pairs with the Release in `set_gone`.
+        self.word.fetch_and(!GONE, Ordering::Acquire);
+    }
+
+    /// Wakes all who sleep.
+    #[cold]
+    pub(crate) fn wake_all(&self) {
+        let marks = self.take(ASLEEP | IN_POLL);
+        if marks & ASLEEP != 0 {
+            wake_all(&self.word);
+        }
+        if marks & IN_POLL != 0 {
+            ring();
+        }
+    }
+
+    /// Wakes up to `n` who sleep on the word, and all who sleep in poll.
+    ///
+    /// The mark stays while there may be more asleep. Where there was none to wake it goes, and whoever has begun to sleep
+    /// by it in between is woken, to say so again.
+    #[cold]
+    #[allow(dead_code)]
+    pub(crate) fn wake(&self, n: u64) {
+        let marks = self.take(IN_POLL);
+        if marks & ASLEEP != 0 && (0..n).any(|_| wake_one(&self.word) == 0) {
+            self.take(ASLEEP);
+            wake_all(&self.word);
+        }
+        if marks & IN_POLL != 0 {
+            ring();
+        }
+    }
+
+    /// Takes `marks` away, and changes the word where there were any. What there was.
+    fn take(&self, marks: u64) -> u64 {
+        // Relaxed: the exchange fails where this is not the last value.
+        let mut now = self.word.load(Ordering::Relaxed);
+        // A peer that means harm may change the word all the time: then it is its wakes that are lost.
+        for _ in 0..TRIES {
+            if now & (ASLEEP | IN_POLL) == 0 {
+                break;
+            }
+            let next = (now & !marks).wrapping_add(ONE);
+            // Acquire: pairs with the Release in `announce_in_poll`. Release: a sleeper that finds the word changed finds what was
+            // published before.
+            match self.word.compare_exchange(now, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(changed) => now = changed,
+            }
+        }
+        now
+    }
+}
+
+/// More than there are threads to change a word between a load and an exchange, time after time.
+const TRIES: usize = 10_000;
