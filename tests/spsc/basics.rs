@@ -249,7 +249,8 @@ fn stress_with_every_way_to_wait() {
     ] {
         for capacity in [1, 2, 1000] {
             let (mut tx, mut rx) = ring::<u64>(capacity);
-            (tx.set_spin(of_sender), rx.set_spin(of_receiver));
+            tx.set_spin(of_sender);
+            rx.set_spin(of_receiver);
             let n = if capacity == 1 { 2_000 } else { 20_000 };
             let child = tine::spawn(move || (0..n).for_each(|n| tx.send(n).unwrap())).unwrap();
             for expected in 0..n {
