@@ -43,11 +43,15 @@ pub(super) enum Look {
 pub(super) struct Patience {
     spin: Spin,
     looks: u32,
+    /// How long to keep away before the first look.
+    pause: u32,
 }
 
 /// Each look takes some 10 to 40 ns: the most is about what a wake takes.
 const MOST_LOOKS: u32 = 2_000;
 const FEWEST_LOOKS: u32 = 50;
+/// Half a microsecond to a whole one: in that time some hundred messages are written.
+const MOST_PAUSE: u32 = 32;
 /// With [`Spin::Always`]: how often the other side is looked at.
 const LOOKS_AT_PEERS: u32 = 1_000;
 /// So many sleeps may end in vain in so short a time; more are somebody's purpose, and are slept through.
@@ -56,7 +60,7 @@ const SHORT: Duration = Duration::from_millis(10);
 
 impl Patience {
     pub(super) fn new() -> Patience {
-        Patience { spin: Spin::Adaptive, looks: MOST_LOOKS }
+        Patience { spin: Spin::Adaptive, looks: MOST_LOOKS, pause: 0 }
     }
 
     pub(super) fn set(&mut self, spin: Spin) {
@@ -70,7 +74,9 @@ impl Patience {
         deadline: Option<Instant>,
         mut look: impl FnMut(Look) -> Option<R>,
     ) -> Option<R> {
-        if let Some(found) = self.spin(deadline, &mut look) {
+        if self.may_spin()
+            && let Some(found) = self.keep_away(&mut look).or_else(|| self.spin(deadline, &mut look))
+        {
             return Some(found);
         }
         if self.spin == Spin::Always {
@@ -115,15 +121,38 @@ impl Patience {
         }
     }
 
+    fn may_spin(&self) -> bool {
+        match self.spin {
+            Spin::Never => false,
+            Spin::Always => true,
+            Spin::Adaptive => spins() > 0,
+        }
+    }
+
+    /// The first look, after a pause.
+    ///
+    /// Where the other side works without a break, a second look right after the first takes the line away from who is just
+    /// writing it, and finds one message; so does the next, and each message costs both sides the way of a line from one
+    /// core to the other. Who keeps away for a moment finds many. Where the first look finds nothing, the other side is at
+    /// something else, and what counts is to see it at once.
+    fn keep_away<R>(&mut self, look: &mut impl FnMut(Look) -> Option<R>) -> Option<R> {
+        for _ in 0..=self.pause {
+            std::hint::spin_loop();
+        }
+        let found = look(Look::Ring);
+        self.pause = if found.is_some() { (self.pause * 2 + 1).min(MOST_PAUSE) } else { 0 };
+        found
+    }
+
     fn spin<R>(&mut self, deadline: Option<Instant>, look: &mut impl FnMut(Look) -> Option<R>) -> Option<R> {
         match self.spin {
             Spin::Never => None,
             Spin::Always => loop {
                 for _ in 0..LOOKS_AT_PEERS {
+                    std::hint::spin_loop();
                     if let Some(found) = look(Look::Ring) {
                         return Some(found);
                     }
-                    std::hint::spin_loop();
                 }
                 if let Some(found) = look(Look::Peers) {
                     return Some(found);
@@ -132,7 +161,6 @@ impl Patience {
                     return None;
                 }
             },
-            Spin::Adaptive if spins() == 0 => None,
             Spin::Adaptive => {
                 for _ in 0..self.looks {
                     std::hint::spin_loop();
