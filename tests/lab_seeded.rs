@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 /// A bug, by its names in `seeded!` of the library; the case of `tests/lab.rs` that has to fail over it, and what that
 /// case has to call it.
-const BUGS: [(&str, &str, &str); 11] = [
+const BUGS: [(&str, &str, &str); 13] = [
     // Sleepers look again every 100 ms, which makes a lost wake a delay; where that is to be seen it is turned off.
     ("wake before store,no slices", "mutex_unlock", "Hang"),
     ("owner and word written apart", "mutex_lock", "Hang"),
@@ -21,10 +21,12 @@ const BUGS: [(&str, &str, &str); 11] = [
     ("only the owner is watched,no slices", "mutex_lock", "Hang"),
     ("forgotten CLOEXEC", "segment_create", "Leaked"),
     ("event without a wake,no slices", "event_set", "Hang"),
+    ("channel: publish before payload", "spsc_send_three", "Torn"),
+    ("channel: wake lost,no slices", "spsc_send", "Hang"),
 ];
 
 /// These find nothing, also where nobody looks again by himself: no wake is lost, whoever dies.
-const SOUND: [&str; 8] = [
+const SOUND: [&str; 10] = [
     "mutex_lock",
     "mutex_unlock",
     "mutex_recover",
@@ -33,6 +35,8 @@ const SOUND: [&str; 8] = [
     "semaphore_give_back",
     "condvar_wait",
     "once_call",
+    "spsc_send",
+    "spsc_recv",
 ];
 
 #[test]

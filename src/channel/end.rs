@@ -239,11 +239,29 @@ impl End {
         if table.entries[self.index].load(Ordering::Acquire) != self.word(me) {
             return false;
         }
+        self.is_mine_now();
+        true
+    }
+
+    /// Makes it the calling process's, whosever it was.
+    ///
+    /// # Errors
+    ///
+    /// Where `/proc` does not tell who this process is.
+    pub(super) fn take_over(&self, table: Table<'_>) -> io::Result<()> {
+        let me = Identity::mine()?;
+        // Acquire: pairs with the Release of who had it. Release: as in `drop_in`.
+        table.entries[self.index].swap(self.word(me), Ordering::AcqRel);
+        self.is_mine_now();
+        Ok(())
+    }
+
+    fn is_mine_now(&self) {
+        // Death is noticed at once of those who have a place; where there is none, within 100 ms.
         let _ = roster::me();
         // Relaxed, both: whoever finds the generation in another thread of this process was given the handle.
         self.light.store(Light::here().is_free(), Ordering::Relaxed);
         self.generation.store(generation::current(), Ordering::Relaxed);
-        true
     }
 
     /// Gives it up. Called once.

@@ -3,7 +3,7 @@ use super::campaign::{self, Mode, Plan};
 use super::finding::{Kind, Tally};
 use super::operation::Operation;
 use super::operations::{
-    barrier, chunks, condvar, event, frames, mutex, once, rwlock, segment, semaphore, spawn, toy_lock, toy_ring,
+    barrier, chunks, condvar, event, frames, mutex, once, rwlock, segment, semaphore, spawn, spsc, toy_lock, toy_ring,
     toy_share,
 };
 use super::{table, trace};
@@ -188,6 +188,28 @@ campaigns! {
 
     frames_send: frames::send_it(), Kill 100;
     chunks_fill: chunks::run(), KillAtCalls 1;
+
+    spsc_send: spsc::send::<u64>("spsc send, 8 bytes"), Kill 200, Wake 60;
+    spsc_send_nothing: spsc::send::<()>("spsc send, 0 bytes"), Kill 100;
+    spsc_send_byte: spsc::send::<u8>("spsc send, 1 byte"), Kill 100;
+    spsc_send_three: spsc::send::<[u64; 3]>("spsc send, 24 bytes"), Kill 200;
+    spsc_send_page: spsc::send::<[u64; 512]>("spsc send, 4096 bytes"), Kill 200;
+    spsc_send_to_poll: spsc::send_to_poll(), Kill 60;
+    spsc_try_send: spsc::try_send(), Kill 200;
+    spsc_send_timeout_in_vain: spsc::send_timeout_in_vain(), Kill 200;
+    spsc_send_slice: spsc::send_slice(), Kill 200;
+    spsc_reserve: spsc::reserve(), Kill 200;
+    spsc_close_sender: spsc::close_sender(), Kill 200;
+    spsc_recv: spsc::recv::<u64>("spsc recv, 8 bytes"), Kill 200, Wake 60;
+    spsc_recv_nothing: spsc::recv::<()>("spsc recv, 0 bytes"), Kill 100;
+    spsc_recv_byte: spsc::recv::<u8>("spsc recv, 1 byte"), Kill 100;
+    spsc_recv_three: spsc::recv::<[u64; 3]>("spsc recv, 24 bytes"), Kill 200;
+    spsc_recv_page: spsc::recv::<[u64; 512]>("spsc recv, 4096 bytes"), Kill 200;
+    spsc_try_recv: spsc::try_recv(), Kill 200;
+    spsc_recv_timeout_in_vain: spsc::recv_timeout_in_vain(), Kill 200;
+    spsc_recv_slice: spsc::recv_slice(), Kill 200;
+    spsc_peek: spsc::peek(), Kill 200;
+    spsc_close_receiver: spsc::close_receiver(), Kill 200;
 
     spawn_and_join: spawn::spawn_and_join(), KillAtCalls 1;
     spawn_detached: spawn::spawn_detached(), KillAtCalls 1;

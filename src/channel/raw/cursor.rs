@@ -37,6 +37,19 @@ impl Cursors {
     }
 }
 
+impl Cursors {
+    /// Both positions as the page has them: `(head, tail)`, for who takes over a side.
+    fn both(&self, capacity: u64) -> Result<(u64, u64), Corrupt> {
+        // Acquire, both: pair with the Release of either side. Either may go on meanwhile, if it lives; the head is read first, so
+        // that the tail is not behind it.
+        let head = self.head.0.load(Ordering::Acquire);
+        let tail = self.tail.0.load(Ordering::Acquire);
+        // Less than the half of all numbers, so that none of what is added to it overflows.
+        let fits = tail <= u64::MAX / 2 && tail.checked_sub(head).is_some_and(|filled| filled <= capacity);
+        if fits { Ok((head, tail)) } else { Err(Corrupt) }
+    }
+}
+
 /// The sender's side, in its private memory: what it has written to the tail, and what it last read from the head.
 #[derive(Clone, Debug)]
 pub(crate) struct SendCursor {
@@ -48,6 +61,12 @@ pub(crate) struct SendCursor {
 impl SendCursor {
     pub(crate) fn new(capacity: u64) -> SendCursor {
         SendCursor { capacity, tail: 0, head: 0 }
+    }
+
+    /// Goes on where whoever had this side before has stopped.
+    pub(crate) fn take_over(&mut self, cursors: &Cursors) -> Result<(), Corrupt> {
+        (self.head, self.tail) = cursors.both(self.capacity)?;
+        Ok(())
     }
 
     /// Where the next one goes.
@@ -102,6 +121,12 @@ pub(crate) struct ReceiveCursor {
 impl ReceiveCursor {
     pub(crate) fn new(capacity: u64) -> ReceiveCursor {
         ReceiveCursor { capacity, head: 0, tail: 0 }
+    }
+
+    /// Goes on where whoever had this side before has stopped.
+    pub(crate) fn take_over(&mut self, cursors: &Cursors) -> Result<(), Corrupt> {
+        (self.head, self.tail) = cursors.both(self.capacity)?;
+        Ok(())
     }
 
     /// Where the next one is.

@@ -1,6 +1,7 @@
 //! The sending end.
 
 use std::fmt;
+use std::io;
 use std::time::{Duration, Instant};
 
 use super::batch::Reservation;
@@ -197,6 +198,26 @@ impl<T: Plain> Sender<T> {
     /// How to wait for room.
     pub fn set_spin(&mut self, spin: Spin) {
         self.patience.set(spin);
+    }
+
+    /// Makes this handle the calling process's, whosever it was, and goes on where that one stopped.
+    ///
+    /// For handles that were copied by a fork that is none of [`spawn`](crate::spawn)'s, which nobody hands over; and for who
+    /// takes the place of a process that has died. The one who had it must not use it any more: of two that send by one end,
+    /// messages are lost or doubled, and both may be told `Corrupt`.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` where the channel's memory was overwritten; what `/proc` says where it does not tell who this process is.
+    pub fn take_over(&mut self) -> io::Result<()> {
+        let header = self.ring.memory.header();
+        self.end.take_over(header.ends.0.table())?;
+        if self.cursor.take_over(&header.cursors).is_err() {
+            return Err(self.poison().sending(()).into());
+        }
+        // Who sleeps does not watch this process yet.
+        header.filled.0.wake_all();
+        Ok(())
     }
 
     #[inline]

@@ -10,6 +10,7 @@ pub mod rwlock;
 pub mod segment;
 pub mod semaphore;
 pub mod spawn;
+pub mod spsc;
 pub mod toy_lock;
 pub mod toy_ring;
 pub mod toy_share;
