@@ -174,12 +174,14 @@ fn a_writer_that_waits_comes_before_readers_that_come() {
 fn a_writer_that_gave_up_lets_readers_in() {
     let lock = pair();
     let first = reader(&lock);
-    let writes = Holder::sleeping(|| match lock.write_timeout(Duration::from_secs(1)) {
+    let writes = tine::spawn(|| match lock.write_timeout(SLICES) {
         Err(error) => matches!(error, LockTimeoutErrorOf::TimedOut),
         Ok(_) => false,
-    });
+    })
+    .unwrap();
+    until("it has come, or gone already", || lock.try_read().is_err() || writes.is_finished());
     assert_eq!(*lock.read_timeout(LONG).unwrap(), [0, 0], "at the latest when it has given up");
-    assert!(writes.end());
+    assert!(comes(writes));
     first.end();
     drop(lock.try_write().unwrap());
 }
