@@ -159,8 +159,11 @@ impl Flag for Stop {
 /// # Errors
 ///
 /// `InvalidInput`: no items and no limit, or a descriptor that is not open in this process, as that of a child's handle in
-/// another process than its parent. Too many open files, where words and descriptors are waited for together: that takes
-/// one more. What [poll(2)](https://man7.org/linux/man-pages/man2/poll.2.html) says.
+/// another process than its parent. What [poll(2)](https://man7.org/linux/man-pages/man2/poll.2.html) says.
+///
+/// Where events, receivers or the stop flag are waited for beside descriptors, or more than 16 of them, and nothing is ready
+/// at the first look, it takes one descriptor more, and a place for the thread among those that use shared locks: too many
+/// open files, or `OutOfMemory` where all 4095 places of this family of processes are taken.
 #[doc(alias("poll", "select", "futex_waitv"))]
 pub fn wait(items: &[&dyn Ready], limit: Option<Duration>) -> io::Result<Option<usize>> {
     if items.is_empty() && limit.is_none() {

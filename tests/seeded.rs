@@ -8,8 +8,9 @@ use std::path::Path;
 use std::process::Command;
 
 /// What wakes alone make good.
-const SOUND: [(&str, &str); 12] = [
+const SOUND: [(&str, &str); 13] = [
     ("roster", "a_wake_that_dies_with_its_receiver_is_made_good"),
+    ("roster", "an_unlockers_wake_that_dies_with_its_receiver_is_made_good"),
     ("roster", "a_death_that_one_is_told_of_is_told_to_all"),
     ("roster", "a_place_that_is_taken_again_hides_no_death"),
     ("roster", "a_process_that_others_forked_takes_part"),
@@ -24,8 +25,9 @@ const SOUND: [(&str, &str); 12] = [
 ];
 
 /// What each bug makes hang.
-const BUGS: [(&str, &str, &str); 3] = [
+const BUGS: [(&str, &str, &str); 4] = [
     ("only the owner is watched", "roster", "a_wake_that_dies_with_its_receiver_is_made_good"),
+    ("only the owner is watched", "roster", "an_unlockers_wake_that_dies_with_its_receiver_is_made_good"),
     ("nobody rings", "wait", "an_event_wakes_who_sleeps_on_descriptors_too"),
     ("event without a wake", "wait", "an_event_set_by_another_process_wakes"),
 ];

@@ -194,23 +194,28 @@ fn a_child_killed_before_it_touched_its_end_has_died() {
 fn a_parent_that_dies_is_told_to_its_children() {
     let (mut tx, mut rx) = ring::<u64>(8);
     let (mut up, mut told) = ring::<u64>(1);
+    let ready = Shared::new(Event::new()).unwrap();
     // The child of the child outlives it.
-    let child = tine::spawn(move || {
-        let grandchild = tine::process::Builder::new().die_with_parent(false).spawn(move || {
-            let found = rx.iter().last().unwrap();
-            up.send(match found {
-                Err(RecvError::PeerDied(PeerDeath { pid, .. })) => u64::from(pid),
-                _ => 0,
-            })
-            .unwrap();
-        });
-        grandchild.unwrap().detach();
-        tx.send(1).unwrap();
-        stay();
+    let child = tine::spawn({
+        let ready = ready.clone();
+        move || {
+            let grandchild = tine::process::Builder::new().die_with_parent(false).spawn(move || {
+                let found = rx.iter().last().unwrap();
+                up.send(match found {
+                    Err(RecvError::PeerDied(PeerDeath { pid, .. })) => u64::from(pid),
+                    _ => 0,
+                })
+                .unwrap();
+            });
+            grandchild.unwrap().detach();
+            tx.send(1).unwrap();
+            ready.set();
+            stay();
+        }
     })
     .unwrap();
     let pid = child.id();
-    std::thread::sleep(Duration::from_millis(5));
+    ready.wait();
     child.kill().unwrap();
     assert_eq!(told.recv(), Ok(u64::from(pid)));
     assert_eq!(told.recv(), Err(RecvError::Disconnected));

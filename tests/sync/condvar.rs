@@ -1,12 +1,13 @@
 //! `Condvar`.
 
 use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tine::process::stop;
-use tine::sync::{Condvar, CondvarError, Event, LockErrorOf, LockFailure, Mutex};
+use tine::sync::{Condvar, CondvarError, Event, LockErrorOf, LockFailure, Mutex, MutexGuard};
 use tine::{JoinHandle, Shared};
 
 use crate::cases;
@@ -50,7 +51,7 @@ pub const CASES: &[Case] = cases![
 ];
 
 tine::share! {
-    struct Basket { eggs: Mutex<u32>, more: Condvar, go: Event, held: Event }
+    struct Basket { eggs: Mutex<u32>, more: Condvar, go: Event, held: Event, come: AtomicU32 }
 }
 
 /// Where the words of the basket lie.
@@ -59,7 +60,8 @@ const WORD: usize = 2;
 const DISTANCE: usize = 3;
 
 fn basket() -> Shared<Basket> {
-    let basket = Basket { eggs: Mutex::new(0), more: Condvar::new(), go: Event::new(), held: Event::new() };
+    let (go, held, come) = (Event::new(), Event::new(), AtomicU32::new(0));
+    let basket = Basket { eggs: Mutex::new(0), more: Condvar::new(), go, held, come };
     Shared::with_memfd(basket).unwrap()
 }
 
@@ -68,6 +70,24 @@ impl Basket {
     fn take(&self) {
         let mut eggs = self.more.wait_while(self.eggs.lock().unwrap(), |eggs| *eggs == 0).unwrap();
         *eggs -= 1;
+    }
+
+    /// The mutex, of one who goes on to wait.
+    fn come(&self) -> MutexGuard<'_, u32> {
+        let guard = self.eggs.lock().unwrap();
+        // Relaxed: under the mutex.
+        self.come.fetch_add(1, Ordering::Relaxed);
+        guard
+    }
+
+    /// Until they all [have come](Self::come), and sleep: for the condition, not for each other's mutex.
+    fn all_wait<T>(&self, children: &[JoinHandle<T>]) {
+        until("all have come", || {
+            // Who has come leaves the mutex only by waiting.
+            let _guard = self.eggs.lock().unwrap();
+            self.come.load(Ordering::Relaxed) as usize == children.len()
+        });
+        all_sleep(children);
     }
 
     fn add(&self, eggs: u32) {
@@ -336,7 +356,7 @@ fn a_killed_holder_of_the_mutex_ends_the_waits() {
             .map(|_| {
                 tine::spawn(|| {
                     let mut told = 0;
-                    let mut guard = basket.eggs.lock().unwrap();
+                    let mut guard = basket.come();
                     while *guard < 100 {
                         guard = match basket.more.wait(guard) {
                             Ok(guard) => guard,
@@ -354,7 +374,7 @@ fn a_killed_holder_of_the_mutex_ends_the_waits() {
                 .unwrap()
             })
             .collect();
-        all_sleep(&children);
+        basket.all_wait(&children);
         basket.hold();
         assert_eq!(finished(&children), 0);
         kill(holder);
@@ -384,13 +404,13 @@ fn a_killed_holder_is_told_to_each_until_it_is_repaired() {
     let children: Vec<_> = (0..3)
         .map(|_| {
             tine::spawn(|| {
-                let end = basket.more.wait(basket.eggs.lock().unwrap());
+                let end = basket.more.wait(basket.come());
                 matches!(end.map(|_| ()).map_err(CondvarError::into_failure), Err(LockFailure::OwnerDied))
             })
             .unwrap()
         })
         .collect();
-    all_sleep(&children);
+    basket.all_wait(&children);
     basket.hold();
     kill(holder);
     assert!(children.into_iter().all(|child| child.join().unwrap()));
@@ -620,13 +640,13 @@ fn an_overwritten_mutex_ends_the_waits() {
         let children: Vec<_> = (0..2)
             .map(|_| {
                 tine::spawn(|| {
-                    let end = basket.more.wait(basket.eggs.lock().unwrap());
+                    let end = basket.more.wait(basket.come());
                     matches!(end, Err(CondvarError::Lock(LockErrorOf::Corrupt | LockErrorOf::Foreign)))
                 })
                 .unwrap()
             })
             .collect();
-        all_sleep(&children);
+        basket.all_wait(&children);
         words.set(MUTEX, garbage(&mut seed) | 0x80).unwrap();
         assert!(children.into_iter().all(|child| child.join().unwrap()));
     }

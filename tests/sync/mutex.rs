@@ -1,13 +1,14 @@
 //! `Mutex`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use tine::Shared;
 use tine::process::{Cause, SpawnError};
 use tine::sync::{Event, LockErrorOf, LockFailure, LockTimeoutErrorOf, Mutex, TryLockErrorOf};
 
 use crate::cases;
+use crate::holder::{Holder, Victim, all_are_served, share_one_cpu};
+use crate::seen::{LONG, SLICES, all_sleep, go_on, halt, state};
 use crate::support::{Case, in_child, until};
 
 pub const CASES: &[Case] = cases![
@@ -19,6 +20,7 @@ pub const CASES: &[Case] = cases![
     a_repairer_that_dies_leaves_the_mark,
     sleepers_are_woken_by_the_death_of_the_owner,
     all_sleepers_are_served_when_the_woken_one_is_killed,
+    all_sleepers_are_served_when_a_dead_owners_heir_is_killed,
     all_sleepers_are_served_while_nobody_dies,
     a_stopped_owner_is_not_robbed,
     an_owner_that_execs_has_died,
@@ -32,8 +34,6 @@ pub const CASES: &[Case] = cases![
     three_thousand_locks_of_one_who_dies_come_back,
     a_child_that_inherits_a_forgotten_lock_waits_for_its_owner,
 ];
-
-const LONG: Duration = Duration::from_secs(20);
 
 fn a_second_lock_is_told_instead_of_hanging() {
     let mutex = Shared::new(Mutex::new(0_u32)).unwrap();
@@ -173,51 +173,48 @@ fn sleepers_are_woken_by_the_death_of_the_owner() {
             .unwrap()
         })
         .collect();
-    for sleeper in &sleepers {
-        until("all others sleep", || is_asleep(sleeper.id()));
-    }
+    all_sleep(&sleepers);
     holder.kill().unwrap();
     let told: u32 = sleepers.into_iter().map(|sleeper| sleeper.join().unwrap()).sum();
     assert_eq!(told, 1, "one is told of the death, the others find it recovered");
     let _ = holder.join();
 }
 
-/// Whether a process is in a sleep that a signal can end.
-fn is_asleep(pid: u32) -> bool {
-    state(pid) == Some('S')
-}
-
-fn state(pid: u32) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.chars().next()
-}
-
 fn all_sleepers_are_served_when_the_woken_one_is_killed() {
-    // The kernel wakes one of those who watch a dead owner. Stopped before, that one cannot pass it on; then it is killed.
+    // Who unlocks wakes one of several. That one dies before it does anything. That the others are told of it at once, and not
+    // a slice later, is shown where wakes alone are enough: in `tests/roster.rs`, built without slices by `tests/seeded.rs`.
+    share_one_cpu();
     let mutex = Shared::new(Mutex::new(0_u64)).unwrap();
     for _ in 0..20 {
-        let holder = tine::spawn(|| {
-            let _guard = mutex.lock_or_repair(|_| ()).unwrap();
-            tine::process::stop().wait();
-        })
-        .unwrap();
-        until("the child holds the lock", || mutex.is_locked());
-        let sleepers: Vec<_> =
-            (0..3).map(|_| tine::spawn(|| mutex.lock_or_repair(|_| ()).map(|_| ()).is_ok()).unwrap()).collect();
-        for sleeper in &sleepers {
-            until("the others sleep", || is_asleep(sleeper.id()));
-        }
-        let [first, second, third] = <[_; 3]>::try_from(sleepers).unwrap();
-        first.signal(tine::process::Signal::STOP).unwrap();
-        until("it stands still", || state(first.id()) == Some('T'));
-        holder.kill().unwrap();
-        let _ = holder.join();
-        first.kill().unwrap();
-        let _ = first.join();
-        for mut sleeper in [second, third] {
-            let served = sleeper.join_timeout(LONG).unwrap();
-            assert_eq!(served, Some(true));
-        }
+        let victim = Victim::unknown();
+        let leave = |guard| {
+            drop(guard);
+            victim.kill();
+        };
+        let holds = Holder::start(|| mutex.lock_or_repair(|_| ()).unwrap(), leave);
+        let mut sleepers: Vec<_> = (0..3).map(|_| Holder::sleeping(|| mutex.lock_or_repair(|_| ()).is_ok())).collect();
+        let first = sleepers.remove(0);
+        victim.is(&first);
+        holds.leave();
+        assert_eq!(all_are_served(sleepers), [true; 2]);
+        first.kill();
+        holds.end();
+    }
+}
+
+fn all_sleepers_are_served_when_a_dead_owners_heir_is_killed() {
+    // As above, but the wake is the kernel's, for a death.
+    share_one_cpu();
+    let mutex = Shared::new(Mutex::new(0_u64)).unwrap();
+    for _ in 0..20 {
+        let holds = Holder::start(|| mutex.lock_or_repair(|_| ()).unwrap(), drop);
+        let mut sleepers: Vec<_> = (0..3).map(|_| Holder::sleeping(|| mutex.lock_or_repair(|_| ()).is_ok())).collect();
+        let first = sleepers.remove(0);
+        holds.child.kill().unwrap();
+        first.child.kill().unwrap();
+        assert_eq!(all_are_served(sleepers), [true; 2]);
+        first.kill();
+        holds.kill();
     }
 }
 
@@ -247,7 +244,7 @@ fn all_sleepers_are_served_while_nobody_dies() {
             .unwrap()
         };
         let sleepers = [sleeper(), sleeper(), sleeper()];
-        sleepers.iter().for_each(|sleeper| until("the others sleep", || is_asleep(sleeper.id())));
+        all_sleep(&sleepers);
         go.set();
         until("all have had it", || served.load(Ordering::Relaxed) == 3);
         for child in sleepers.into_iter().chain([holder]) {
@@ -267,12 +264,11 @@ fn a_stopped_owner_is_not_robbed() {
     })
     .unwrap();
     until("the child holds the lock", || mutex.is_locked());
-    holder.signal(tine::process::Signal::STOP).unwrap();
-    until("it stands still", || state(holder.id()) == Some('T'));
+    halt(&holder);
     // Longer than a slice, in which it looks for the truth.
-    let outcome = mutex.lock_timeout(Duration::from_millis(250)).map(|_| ());
+    let outcome = mutex.lock_timeout(SLICES).map(|_| ());
     assert!(matches!(outcome, Err(LockTimeoutErrorOf::TimedOut)));
-    holder.signal(tine::process::Signal::CONT).unwrap();
+    go_on(&holder);
     holder.request_stop().unwrap();
     assert_eq!(*mutex.lock().unwrap(), 1);
     holder.join().unwrap();

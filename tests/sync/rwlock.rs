@@ -9,8 +9,7 @@ use tine::{JoinHandle, Shared};
 
 use crate::cases;
 use crate::holder::{Holder, Victim, all_are_served, comes, of_another_family, share_one_cpu};
-use crate::refuse::refuse_call;
-use crate::seen::{LONG, SLICES, garbage, go_on, halt, kill, state, words_of};
+use crate::seen::{LONG, SLICES, garbage, go_on, halt, kill, state, without_the_call_for_several_words, words_of};
 use crate::storm;
 use crate::support::{Case, in_child, until};
 
@@ -175,12 +174,14 @@ fn a_writer_that_waits_comes_before_readers_that_come() {
 fn a_writer_that_gave_up_lets_readers_in() {
     let lock = pair();
     let first = reader(&lock);
-    let writes = Holder::sleeping(|| match lock.write_timeout(Duration::from_secs(1)) {
+    let writes = tine::spawn(|| match lock.write_timeout(SLICES) {
         Err(error) => matches!(error, LockTimeoutErrorOf::TimedOut),
         Ok(_) => false,
-    });
+    })
+    .unwrap();
+    until("it has come, or gone already", || lock.try_read().is_err() || writes.is_finished());
     assert_eq!(*lock.read_timeout(LONG).unwrap(), [0, 0], "at the latest when it has given up");
-    assert!(writes.end());
+    assert!(comes(writes));
     first.end();
     drop(lock.try_write().unwrap());
 }
@@ -626,7 +627,7 @@ fn a_rwlock_in_private_memory_works() {
 }
 
 fn readers_and_writers_manage_where_one_word_only_can_be_slept_on() {
-    refuse_call(libc::SYS_futex_waitv, None, libc::ENOSYS);
+    without_the_call_for_several_words();
     many(|| (), |turn| turn == 500);
     let lock = pair();
     for dies_reading in [true, false] {
@@ -634,12 +635,10 @@ fn readers_and_writers_manage_where_one_word_only_can_be_slept_on() {
             true => Holder::start(|| std::mem::forget(lock.read().unwrap()), drop),
             false => writer(&lock),
         };
-        let writes = tine::spawn(|| lock.write_or_repair(|pair| pair[1] = pair[0]).is_ok()).unwrap();
-        let reads = tine::spawn(|| matches!(lock.read(), Ok(_) | Err(LockErrorOf::OwnerDied(_)))).unwrap();
-        // Each for five milliseconds only.
-        until("the writer sleeps", || state(writes.id()) == Some('S'));
-        until("the reader sleeps", || state(reads.id()) == Some('S'));
+        let writes = Holder::sleeping(|| lock.write_or_repair(|pair| pair[1] = pair[0]).is_ok());
+        // Not before the writer sleeps: beside another reader it would read, and be gone.
+        let reads = Holder::sleeping(|| matches!(lock.read(), Ok(_) | Err(LockErrorOf::OwnerDied(_))));
         dies.kill();
-        assert!(comes(writes) && comes(reads));
+        assert_eq!(all_are_served(vec![writes, reads]), [true; 2]);
     }
 }

@@ -23,7 +23,11 @@ pub fn state(pid: u32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// Whether a process sleeps on a lock's word: in `futex_waitv`, which nothing else here uses; or in what replaces it.
+/// Whether a process sleeps on a lock's word: in `futex_waitv`, which nothing else here uses; or in what replaces it, where
+/// it looks around every five milliseconds, so that this is true most of the time only: to be waited for, of each by itself.
+///
+/// It says nothing of what a process will do. One that is seen asleep sleeps because others made it: they have come, and
+/// are seen to have come, before it is started.
 pub fn is_asleep(pid: u32) -> bool {
     let sleep = if REFUSED.load(Ordering::Relaxed) { libc::SYS_futex } else { libc::SYS_futex_waitv };
     let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();

@@ -9,8 +9,7 @@ use tine::sync::{Semaphore, SemaphoreError};
 
 use crate::cases;
 use crate::holder::{Holder, Victim, all_are_served, comes, of_another_family, share_one_cpu};
-use crate::refuse::refuse_call;
-use crate::seen::{LONG, SLICES, garbage, go_on, halt, kill, state, words_of};
+use crate::seen::{LONG, SLICES, garbage, go_on, halt, kill, state, without_the_call_for_several_words, words_of};
 use crate::storm;
 use crate::support::{Case, in_child, until};
 
@@ -436,14 +435,13 @@ fn a_semaphore_in_private_memory_works() {
 }
 
 fn permits_are_had_where_one_word_only_can_be_slept_on() {
-    refuse_call(libc::SYS_futex_waitv, None, libc::ENOSYS);
+    without_the_call_for_several_words();
     many(|| (), |turn| turn == 500);
     let semaphore = semaphore(1);
     for _ in 0..3 {
         let holds = holder(&semaphore);
-        let waits = tine::spawn(|| semaphore.acquire().is_ok()).unwrap();
-        until("it sleeps", || state(waits.id()) == Some('S'));
+        let sleepers = sleepers(1, &semaphore);
         holds.kill();
-        assert!(comes(waits));
+        all_are_served(sleepers);
     }
 }

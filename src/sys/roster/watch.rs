@@ -18,6 +18,10 @@
 //! that one call takes beside the word itself): whoever dies with a wake in its hand, or owed, wakes one of them. That
 //! one wakes all others who watch the dead, before it goes on; and if it is killed before it has, its own death wakes
 //! the next. With more than 31 the slice of 100 ms covers the rest.
+//!
+//! *All who take part* are those who have sat down by the time of its look. Nobody adds to the list of one who sleeps
+//! already: who sits down later, and dies with a wake in its hand or owed, is seen by what the sleeper looks at when its
+//! slice is over, and is watched from its next sleep on.
 
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};

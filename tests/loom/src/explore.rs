@@ -8,8 +8,21 @@ use crate::world::{self, Doom};
 
 /// How often threads may be interrupted where they would go on. Switches where one cannot go on are not counted.
 const PREEMPTIONS: usize = 3;
-/// For scenes that would take ten times as long with one more.
+/// For scenes that would take ten to fifty times as long with one more.
 const FEWER_PREEMPTIONS: usize = 2;
+
+/// As many as a scene says, or, as the environment variable `TINE_LOOM` asks for, one more.
+///
+/// # Panics
+///
+/// If `TINE_LOOM` is another word than `more`.
+fn preemptions(usual: usize) -> usize {
+    match std::env::var("TINE_LOOM").as_deref() {
+        Err(_) => usual,
+        Ok("more") => usual + 1,
+        Ok(other) => panic!("TINE_LOOM is {other:?}: only \"more\" is understood"),
+    }
+}
 
 /// Runs `scene` in each order.
 pub(crate) fn each_order(scene: impl Fn() + Send + Sync + 'static) {
@@ -28,11 +41,11 @@ pub(crate) fn each_death_in_a_crowd(number: usize, scene: impl Fn() + Send + Syn
     each_death_with(FEWER_PREEMPTIONS, number, scene);
 }
 
-fn each_death_with(preemptions: usize, number: usize, scene: impl Fn() + Send + Sync + 'static) {
+fn each_death_with(usual: usize, number: usize, scene: impl Fn() + Send + Sync + 'static) {
     let mut report = Report::new();
     let scene = Arc::new(scene);
     for step in 0.. {
-        let explored = explore(preemptions, &[Doom { number, step }], &scene);
+        let explored = explore(usual, &[Doom { number, step }], &scene);
         report.runs += explored.runs;
         if explored.died == 0 {
             break;
@@ -67,11 +80,11 @@ struct Explored {
     died: usize,
 }
 
-fn explore(preemptions: usize, dooms: &[Doom], scene: &Arc<impl Fn() + Send + Sync + 'static>) -> Explored {
+fn explore(usual: usize, dooms: &[Doom], scene: &Arc<impl Fn() + Send + Sync + 'static>) -> Explored {
     let runs = Arc::new(AtomicUsize::new(0));
     let died = Arc::new(AtomicUsize::new(0));
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
+    builder.preemption_bound = Some(preemptions(usual));
     builder.check({
         let (runs, died, scene, dooms) = (Arc::clone(&runs), Arc::clone(&died), Arc::clone(scene), dooms.to_vec());
         move || {

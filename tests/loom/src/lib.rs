@@ -1,8 +1,10 @@
 //! The library's lock words, each file unchanged, under [loom](https://docs.rs/loom): every order in which threads may run
-//! (with up to three preemptions), every value that a load may return, and a death at every step.
+//! (with up to three preemptions; two where somebody dies in a crowd), every value that a load may return, and a death at
+//! every step.
 //!
 //! ```console
-//! cargo test --release --manifest-path tests/loom/Cargo.toml
+//! cargo test --release --manifest-path tests/loom/Cargo.toml                    # two to five minutes
+//! TINE_LOOM=more cargo test --release --manifest-path tests/loom/Cargo.toml     # with one preemption more each: a night
 //! ```
 //!
 //! | module | holds |
