@@ -22,7 +22,7 @@ const BUGS: [(&str, &str, &str); 13] = [
     ("forgotten CLOEXEC", "segment_create", "Leaked"),
     ("event without a wake,no slices", "event_set", "Hang"),
     ("channel: publish before payload", "spsc_send_three", "Torn"),
-    ("channel: wake lost,no slices", "spsc_send", "Hang"),
+    ("channel: wake lost,no slices", "spsc_send_to_sleeper", "Hang"),
 ];
 
 /// These find nothing, also where nobody looks again by himself: no wake is lost, whoever dies.

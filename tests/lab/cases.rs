@@ -194,6 +194,8 @@ campaigns! {
     spsc_send_byte: spsc::send::<u8>("spsc send, 1 byte"), Kill 100;
     spsc_send_three: spsc::send::<[u64; 3]>("spsc send, 24 bytes"), Kill 200;
     spsc_send_page: spsc::send::<[u64; 512]>("spsc send, 4096 bytes"), Kill 200;
+    spsc_send_to_sleeper: spsc::send_to_sleeper(), Kill 200;
+    spsc_recv_from_sleeper: spsc::recv_from_sleeper(), Kill 200;
     spsc_send_to_poll: spsc::send_to_poll(), Kill 60;
     spsc_try_send: spsc::try_send(), Kill 200;
     spsc_send_timeout_in_vain: spsc::send_timeout_in_vain(), Kill 200;

@@ -248,6 +248,30 @@ pub fn send<T: Load>(name: &'static str) -> Operation<Home<T>, Sender<T>> {
     full(from_sending(Operation::new(name, sender, act, look)))
 }
 
+/// The sleeper goes on by the wake, not by the death of who owed it.
+pub fn send_to_sleeper() -> Operation<Home<u64>, Sender<u64>> {
+    let act = |_: &Home<u64>, sender: &mut Sender<u64>| {
+        let _ = sender.send(u64::of(9));
+    };
+    Operation::new("spsc send, to one asleep", sender, act, look)
+        .warm(warm::<u64>)
+        .lets_go()
+        .from(Start::new("empty", home::<u64, 0, 0>).beside(receive))
+        .from(Start::new("empty, wrapped", home::<u64, 5, 5>).beside(receive))
+}
+
+/// As [`send_to_sleeper`], the other way round.
+pub fn recv_from_sleeper() -> Operation<Home<u64>, Receiver<u64>> {
+    let act = |_: &Home<u64>, receiver: &mut Receiver<u64>| {
+        let _ = receiver.recv();
+    };
+    Operation::new("spsc recv, from one asleep", receiver, act, look)
+        .warm(warm::<u64>)
+        .lets_go()
+        .from(Start::new("full", home::<u64, 4, 0>).beside(send_one))
+        .from(Start::new("full, wrapped", home::<u64, 7, 3>).beside(send_one))
+}
+
 /// Who sleeps in poll does not hear of deaths: it looks for itself, after 100 ms, which the points after the commit take.
 pub fn send_to_poll() -> Operation<Home<u64>, Sender<u64>> {
     let act = |_: &Home<u64>, sender: &mut Sender<u64>| {
