@@ -1,6 +1,7 @@
 //! Cells cross as what is in them.
 use std::cell::{Cell, RefCell};
 
+use super::pass::by_wire;
 use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
 
 impl<T: Wire + Copy> Wire for Cell<T> {
@@ -12,7 +13,10 @@ impl<T: Wire + Copy> Wire for Cell<T> {
         T::decode(input).map(Cell::new)
     }
 }
-impl<T: Pass> Pass for Cell<T> {}
+/// Copied out, so it holds no descriptor.
+impl<T: Wire + Copy> Pass for Cell<T> {
+    by_wire!();
+}
 
 /// Refuses to encode while the cell is mutably borrowed.
 impl<T: Wire> Wire for RefCell<T> {
@@ -27,4 +31,7 @@ impl<T: Wire> Wire for RefCell<T> {
         T::decode(input).map(RefCell::new)
     }
 }
-impl<T: Pass> Pass for RefCell<T> {}
+/// A borrow of what is inside would end before it is sent, so it holds no descriptor.
+impl<T: Wire> Pass for RefCell<T> {
+    by_wire!();
+}

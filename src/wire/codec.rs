@@ -129,15 +129,26 @@ impl Encoder {
     /// [`TooDeep`](EncodeErrorKind::TooDeep) beyond [`MAX_DEPTH`] levels; else what `f` returns.
     #[inline]
     pub fn nested<R>(&mut self, f: impl FnOnce(&mut Encoder) -> Result<R, EncodeError>) -> Result<R, EncodeError> {
+        self.descend()?;
+        let result = f(self);
+        self.ascend();
+        result
+    }
+
+    #[inline]
+    pub(super) fn descend(&mut self) -> Result<(), EncodeError> {
         if self.depth == MAX_DEPTH {
             let message =
                 format!("values are nested more than {MAX_DEPTH} levels deep; flatten them, or box fewer of them");
             return Err(EncodeError::build(EncodeErrorKind::TooDeep, Cow::Owned(message)));
         }
         self.depth += 1;
-        let result = f(self);
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn ascend(&mut self) {
         self.depth -= 1;
-        result
     }
 
     /// How many bytes were written.
@@ -280,14 +291,25 @@ impl<'a> Decoder<'a> {
     /// [`TooDeep`](DecodeErrorKind::TooDeep) beyond [`MAX_DEPTH`] levels; else what `f` returns.
     #[inline]
     pub fn nested<R>(&mut self, f: impl FnOnce(&mut Decoder<'a>) -> Result<R, DecodeError>) -> Result<R, DecodeError> {
+        self.descend()?;
+        let result = f(self);
+        self.ascend();
+        result
+    }
+
+    #[inline]
+    pub(super) fn descend(&mut self) -> Result<(), DecodeError> {
         if self.depth == MAX_DEPTH {
             let message = format!("values are nested more than {MAX_DEPTH} levels deep");
             return Err(DecodeError::build(DecodeErrorKind::TooDeep, Some(self.offset()), Cow::Owned(message)));
         }
         self.depth += 1;
-        let result = f(self);
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn ascend(&mut self) {
         self.depth -= 1;
-        result
     }
 
     /// For how many of `count` announced elements of `size` bytes to reserve memory; the others as they arrive.

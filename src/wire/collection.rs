@@ -2,8 +2,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 
-use super::sequence::{decode_count, decode_element, decode_inside, encode_element, encode_inside};
-use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
+use super::sequence::{
+    decode_count, decode_element, decode_inside, encode_element, encode_inside, pass_element, pass_elements,
+    receive_elements,
+};
+use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Passing, Received, Wire};
 
 /// A map that was encoded has each key once; one that is decoded may not quietly lose an entry.
 fn twice(input: &Decoder<'_>, what: &str) -> DecodeError {
@@ -64,7 +67,16 @@ impl<K: Wire + Eq + Hash, V: Wire, S: BuildHasher + Default> Wire for HashMap<K,
         })
     }
 }
-impl<K: Pass, V: Pass, S> Pass for HashMap<K, V, S> {}
+impl<K: Pass + Eq + Hash, V: Pass, S: BuildHasher + Default> Pass for HashMap<K, V, S> {
+    fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+        pass_entries(self.len(), self, out)
+    }
+    fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
+        let mut map = HashMap::with_hasher(S::default());
+        receive_entries(input, |key, value| map.insert(key, value).is_none())?;
+        Ok(map)
+    }
+}
 
 impl<K: Wire + Ord, V: Wire> Wire for BTreeMap<K, V> {
     fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
@@ -80,7 +92,16 @@ impl<K: Wire + Ord, V: Wire> Wire for BTreeMap<K, V> {
         })
     }
 }
-impl<K: Pass, V: Pass> Pass for BTreeMap<K, V> {}
+impl<K: Pass + Ord, V: Pass> Pass for BTreeMap<K, V> {
+    fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+        pass_entries(self.len(), self, out)
+    }
+    fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
+        let mut map = BTreeMap::new();
+        receive_entries(input, |key, value| map.insert(key, value).is_none())?;
+        Ok(map)
+    }
+}
 
 impl<T: Wire + Eq + Hash, S: BuildHasher + Default> Wire for HashSet<T, S> {
     fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
@@ -98,7 +119,19 @@ impl<T: Wire + Eq + Hash, S: BuildHasher + Default> Wire for HashSet<T, S> {
         })
     }
 }
-impl<T: Pass, S> Pass for HashSet<T, S> {}
+impl<T: Pass + Eq + Hash, S: BuildHasher + Default> Pass for HashSet<T, S> {
+    fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+        pass_elements(self.len(), self, out)
+    }
+    fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
+        let mut set = HashSet::with_hasher(S::default());
+        receive_elements(input, T::decode_pass, |input, item| match set.insert(item) {
+            true => Ok(()),
+            false => Err(twice(input.position(), "a set has one element")),
+        })?;
+        Ok(set)
+    }
+}
 
 impl<T: Wire + Ord> Wire for BTreeSet<T> {
     fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
@@ -114,4 +147,42 @@ impl<T: Wire + Ord> Wire for BTreeSet<T> {
         })
     }
 }
-impl<T: Pass> Pass for BTreeSet<T> {}
+impl<T: Pass + Ord> Pass for BTreeSet<T> {
+    fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+        pass_elements(self.len(), self, out)
+    }
+    fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
+        let mut set = BTreeSet::new();
+        receive_elements(input, T::decode_pass, |input, item| match set.insert(item) {
+            true => Ok(()),
+            false => Err(twice(input.position(), "a set has one element")),
+        })?;
+        Ok(set)
+    }
+}
+
+fn pass_entries<'a, K: Pass + 'a, V: Pass + 'a>(
+    count: usize,
+    entries: impl IntoIterator<Item = (&'a K, &'a V)>,
+    out: &mut Passing<'a>,
+) -> Result<(), EncodeError> {
+    out.bytes().write_length(count);
+    out.nested(|out| {
+        entries.into_iter().try_for_each(|(key, value)| {
+            pass_element(out, |out| {
+                key.encode_pass(out)?;
+                value.encode_pass(out)
+            })
+        })
+    })
+}
+
+fn receive_entries<K: Pass, V: Pass>(
+    input: &mut Received<'_>,
+    mut is_new: impl FnMut(K, V) -> bool,
+) -> Result<(), DecodeError> {
+    receive_elements(input, <(K, V)>::decode_pass, |input, (key, value)| match is_new(key, value) {
+        true => Ok(()),
+        false => Err(twice(input.position(), "a map has one key")),
+    })
+}

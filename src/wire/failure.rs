@@ -6,6 +6,7 @@ use std::error::Error;
 use std::{fmt, io};
 
 use super::error::{DecodeErrorKind, EncodeErrorKind};
+use super::pass::by_wire;
 use super::sequence::decode_count;
 use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
 
@@ -74,7 +75,9 @@ macro_rules! boxed {
                 Ok(Box::new(decode_chain(input)?))
             }
         }
-        impl Pass for Box<$error> {}
+        impl Pass for Box<$error> {
+    by_wire!();
+}
     )*};
 }
 boxed!(dyn Error, dyn Error + Send, dyn Error + Send + Sync);
@@ -139,7 +142,9 @@ impl Wire for io::ErrorKind {
             .ok_or_else(|| input.invalid_before(1, format!("no io::ErrorKind has the number {place}")))
     }
 }
-impl Pass for io::ErrorKind {}
+impl Pass for io::ErrorKind {
+    by_wire!();
+}
 
 // The three things that an `io::Error` can be.
 const SYSTEM: u8 = 0; // then the number
@@ -172,7 +177,9 @@ impl Wire for io::Error {
         }
     }
 }
-impl Pass for io::Error {}
+impl Pass for io::Error {
+    by_wire!();
+}
 
 impl Wire for fmt::Error {
     const MAX_SIZE: Option<usize> = Some(0);
@@ -183,7 +190,9 @@ impl Wire for fmt::Error {
         Ok(fmt::Error)
     }
 }
-impl Pass for fmt::Error {}
+impl Pass for fmt::Error {
+    by_wire!();
+}
 
 impl Wire for EncodeError {
     fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
@@ -195,7 +204,9 @@ impl Wire for EncodeError {
         Ok(EncodeError::build(kind, String::decode(input)?.into()))
     }
 }
-impl Pass for EncodeError {}
+impl Pass for EncodeError {
+    by_wire!();
+}
 
 impl Wire for DecodeError {
     fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
@@ -221,4 +232,6 @@ impl Wire for DecodeError {
         Ok(DecodeError::build(kind, offset, message.into()))
     }
 }
-impl Pass for DecodeError {}
+impl Pass for DecodeError {
+    by_wire!();
+}

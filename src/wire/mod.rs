@@ -68,12 +68,14 @@
 mod cell;
 mod codec;
 mod collection;
+mod descriptor;
 mod error;
 mod failure;
 mod macros;
 mod net;
 mod number;
 mod pass;
+mod passing;
 mod plain;
 mod pointer;
 mod sequence;
@@ -91,6 +93,8 @@ mod serde;
 pub use codec::{Decoder, Encoder, MAX_DEPTH};
 pub use error::{DecodeError, DecodeErrorKind, EncodeError, EncodeErrorKind};
 pub use pass::Pass;
+pub(crate) use passing::decode_whole;
+pub use passing::{Passing, Received};
 pub use plain::Plain;
 pub use share::Share;
 
@@ -108,7 +112,39 @@ mod chapter {}
 pub mod private {
     pub use super::plain::{Bulk, SameAs};
     pub use super::size::{largest, sum, tag};
-    pub use super::sum::no_variant;
+
+    /// The tag of an enum that is `Wire`.
+    pub mod wire_tag {
+        pub use super::super::sum::no_variant;
+        use super::super::{DecodeError, Decoder, Encoder};
+
+        #[inline]
+        pub fn write(out: &mut Encoder, tag: usize) {
+            out.write_length(tag);
+        }
+        #[inline]
+        pub fn take(input: &mut Decoder<'_>) -> Result<usize, DecodeError> {
+            input.take_length()
+        }
+    }
+
+    /// The tag of an enum that is `Pass` alone.
+    pub mod pass_tag {
+        use super::super::{DecodeError, Passing, Received, sum};
+
+        #[inline]
+        pub fn write(out: &mut Passing<'_>, tag: usize) {
+            out.bytes().write_length(tag);
+        }
+        #[inline]
+        pub fn take(input: &mut Received<'_>) -> Result<usize, DecodeError> {
+            input.bytes().take_length()
+        }
+        #[cold]
+        pub fn no_variant(input: &Received<'_>, of: &str, tag: usize) -> DecodeError {
+            sum::no_variant(input.position(), of, tag)
+        }
+    }
 }
 
 /// Can be encoded into bytes and decoded from them in another process.
@@ -117,7 +153,7 @@ pub mod private {
 /// each other, and [`Pass`] beside it:
 ///
 /// ```
-/// use tine::wire::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
+/// use tine::wire::{DecodeError, Decoder, EncodeError, Encoder, Pass, Passing, Received, Wire};
 ///
 /// /// At most 100.
 /// struct Percent(u8);
@@ -134,7 +170,14 @@ pub mod private {
 ///         }
 ///     }
 /// }
-/// impl Pass for Percent {}
+/// impl Pass for Percent {
+///     fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+///         out.wire(self)
+///     }
+///     fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
+///         input.wire()
+///     }
+/// }
 ///
 /// assert!(tine::wire::from_bytes::<Percent>(&[101]).is_err());
 /// ```

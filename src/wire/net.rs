@@ -1,6 +1,7 @@
 //! Addresses: their octets, as on the network.
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
+use super::pass::by_wire;
 use super::size::{largest, sum};
 use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
 
@@ -16,7 +17,9 @@ macro_rules! octets {
                 input.take_array::<$size>().map($name::from)
             }
         }
-        impl Pass for $name {}
+        impl Pass for $name {
+    by_wire!();
+}
     )*};
 }
 octets!(Ipv4Addr: 4, Ipv6Addr: 16);
@@ -31,7 +34,9 @@ impl Wire for SocketAddrV4 {
         Ok(SocketAddrV4::new(ip, port))
     }
 }
-impl Pass for SocketAddrV4 {}
+impl Pass for SocketAddrV4 {
+    by_wire!();
+}
 
 impl Wire for SocketAddrV6 {
     const MAX_SIZE: Option<usize> = Some(26);
@@ -43,7 +48,9 @@ impl Wire for SocketAddrV6 {
         Ok(SocketAddrV6::new(ip, port, flowinfo, scope_id))
     }
 }
-impl Pass for SocketAddrV6 {}
+impl Pass for SocketAddrV6 {
+    by_wire!();
+}
 
 macro_rules! four_or_six {
     ($($name:ident: $four:ident or $six:ident),*) => {$(
@@ -64,7 +71,9 @@ macro_rules! four_or_six {
                 }
             }
         }
-        impl Pass for $name {}
+        impl Pass for $name {
+    by_wire!();
+}
     )*};
 }
 four_or_six!(IpAddr: Ipv4Addr or Ipv6Addr, SocketAddr: SocketAddrV4 or SocketAddrV6);

@@ -5,7 +5,8 @@ use std::num::NonZero;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
+use super::pass::by_wire;
+use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Passing, Received, Wire};
 
 impl Wire for bool {
     const MAX_SIZE: Option<usize> = Some(1);
@@ -22,7 +23,9 @@ impl Wire for bool {
         }
     }
 }
-impl Pass for bool {}
+impl Pass for bool {
+    by_wire!();
+}
 
 impl Wire for char {
     const MAX_SIZE: Option<usize> = Some(4);
@@ -38,7 +41,9 @@ impl Wire for char {
         })
     }
 }
-impl Pass for char {}
+impl Pass for char {
+    by_wire!();
+}
 
 macro_rules! nonzero {
     ($($number:ty),*) => {$(
@@ -54,7 +59,9 @@ macro_rules! nonzero {
                     .ok_or_else(|| input.invalid_before(size_of::<$number>(), "a NonZero is 0"))
             }
         }
-        impl Pass for NonZero<$number> {}
+        impl Pass for NonZero<$number> {
+    by_wire!();
+}
     )*};
 }
 nonzero!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize);
@@ -73,7 +80,9 @@ impl Wire for Ordering {
         }
     }
 }
-impl Pass for Ordering {}
+impl Pass for Ordering {
+    by_wire!();
+}
 
 impl<T: Wire> Wire for Reverse<T> {
     const MAX_SIZE: Option<usize> = T::MAX_SIZE;
@@ -84,7 +93,14 @@ impl<T: Wire> Wire for Reverse<T> {
         T::decode(input).map(Reverse)
     }
 }
-impl<T: Pass> Pass for Reverse<T> {}
+impl<T: Pass> Pass for Reverse<T> {
+    fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+        self.0.encode_pass(out)
+    }
+    fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
+        T::decode_pass(input).map(Reverse)
+    }
+}
 
 /// Never encoded, since there is none; bytes that claim to be one are refused.
 impl Wire for Infallible {
@@ -96,7 +112,9 @@ impl Wire for Infallible {
         Err(input.invalid("no value of the type Infallible exists"))
     }
 }
-impl Pass for Infallible {}
+impl Pass for Infallible {
+    by_wire!();
+}
 
 /// As the word that `wait` gave.
 impl Wire for ExitStatus {
@@ -108,4 +126,6 @@ impl Wire for ExitStatus {
         i32::decode(input).map(ExitStatus::from_raw)
     }
 }
-impl Pass for ExitStatus {}
+impl Pass for ExitStatus {
+    by_wire!();
+}

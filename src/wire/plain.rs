@@ -11,7 +11,8 @@ use std::{ptr, slice};
 
 use static_assertions::{assert_impl_all, assert_not_impl_any, const_assert_eq};
 
-use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
+use super::pass::by_wire;
+use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Passing, Received, Wire};
 
 /// The bytes are the value.
 ///
@@ -163,7 +164,9 @@ macro_rules! numbers {
                 Ok(<$number>::from_ne_bytes(input.take_array()?))
             }
         }
-        impl Pass for $number {}
+        impl Pass for $number {
+            by_wire!();
+        }
     )*};
 }
 numbers!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64);
@@ -180,7 +183,9 @@ impl Wire for () {
         Ok(())
     }
 }
-impl Pass for () {}
+impl Pass for () {
+    by_wire!();
+}
 
 // SAFETY: no bytes, so no bad ones.
 unsafe impl<T: ?Sized + 'static> Plain for PhantomData<T> {}
@@ -193,7 +198,9 @@ impl<T: ?Sized> Wire for PhantomData<T> {
         Ok(PhantomData)
     }
 }
-impl<T: ?Sized> Pass for PhantomData<T> {}
+impl<T: ?Sized> Pass for PhantomData<T> {
+    by_wire!();
+}
 
 // SAFETY: an array is its elements one after the other, without padding between them.
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
@@ -217,7 +224,20 @@ macro_rules! transparent {
                 T::decode(input).map($wrapper)
             }
         }
-        impl<T: Pass> Pass for $wrapper<T> {}
+        impl<T: Pass> Pass for $wrapper<T> {
+            const PLAIN: Option<Bulk<Self>> = match T::PLAIN {
+                Some(proof) => Some(proof.$proof()),
+                None => None,
+            };
+            #[inline]
+            fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+                self.0.encode_pass(out)
+            }
+            #[inline]
+            fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
+                T::decode_pass(input).map($wrapper)
+            }
+        }
     )*};
 }
 transparent!(Wrapping wrapping, Saturating saturating);

@@ -9,9 +9,10 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::pass::by_wire;
 use super::sequence::{decode_inside, encode_inside, encode_slice};
 use super::text::Text;
-use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
+use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Passing, Received, Wire};
 
 macro_rules! pointers {
     ($($pointer:ident),*) => {$(
@@ -23,7 +24,14 @@ macro_rules! pointers {
                 decode_inside::<T, _>(input, |input| T::decode(input).map($pointer::new))
             }
         }
-        impl<T: Pass> Pass for $pointer<T> {}
+        impl<T: Pass> Pass for $pointer<T> {
+            fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+                out.nested(|out| (**self).encode_pass(out))
+            }
+            fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
+                input.nested(|input| T::decode_pass(input).map($pointer::new))
+            }
+        }
     )*};
 }
 pointers!(Box, Rc, Arc);
@@ -38,7 +46,9 @@ macro_rules! texts {
                 <$text>::decode_text(input).map(Into::into)
             }
         }
-        impl Pass for Box<$text> {}
+        impl Pass for Box<$text> {
+            by_wire!();
+        }
 
         impl Wire for Rc<$text> {
             fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
@@ -48,7 +58,9 @@ macro_rules! texts {
                 <$text>::decode_text(input).map(Into::into)
             }
         }
-        impl Pass for Rc<$text> {}
+        impl Pass for Rc<$text> {
+            by_wire!();
+        }
 
         impl Wire for Arc<$text> {
             fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
@@ -58,7 +70,9 @@ macro_rules! texts {
                 <$text>::decode_text(input).map(Into::into)
             }
         }
-        impl Pass for Arc<$text> {}
+        impl Pass for Arc<$text> {
+            by_wire!();
+        }
 
         /// Arrives owned.
         impl Wire for Cow<'_, $text> {
@@ -69,7 +83,9 @@ macro_rules! texts {
                 <$text>::decode_text(input).map(|text| Cow::Owned(text.to_owned()))
             }
         }
-        impl Pass for Cow<'_, $text> {}
+        impl Pass for Cow<'_, $text> {
+            by_wire!();
+        }
     )*};
 }
 texts!(str, OsStr, Path, CStr);
@@ -83,4 +99,6 @@ impl<T: Wire + Clone> Wire for Cow<'_, [T]> {
         Vec::decode(input).map(Cow::Owned)
     }
 }
-impl<T: Pass + Clone> Pass for Cow<'_, [T]> {}
+impl<T: Wire + Clone> Pass for Cow<'_, [T]> {
+    by_wire!();
+}

@@ -3,7 +3,7 @@ use std::collections::{BinaryHeap, LinkedList, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
+use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Passing, Received, Wire};
 
 /// Writes elements without their number; plain ones with one copy.
 #[inline]
@@ -121,7 +121,14 @@ macro_rules! slices {
                 decode_vec(input).map(Into::into)
             }
         }
-        impl<T: Pass> Pass for $owner {}
+        impl<T: Pass> Pass for $owner {
+            fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+                pass_slices([self, &[]], out)
+            }
+            fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
+                receive_vec(input).map(Into::into)
+            }
+        }
     )*};
 }
 slices!(Vec<T>, Box<[T]>, Rc<[T]>, Arc<[T]>);
@@ -137,7 +144,14 @@ impl<T: Wire> Wire for VecDeque<T> {
         decode_vec(input).map(VecDeque::from)
     }
 }
-impl<T: Pass> Pass for VecDeque<T> {}
+impl<T: Pass> Pass for VecDeque<T> {
+    fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+        pass_slices(self.as_slices().into(), out)
+    }
+    fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
+        receive_vec(input).map(VecDeque::from)
+    }
+}
 
 /// In the order of the heap's array, so the other side has little to sort.
 impl<T: Wire + Ord> Wire for BinaryHeap<T> {
@@ -148,7 +162,14 @@ impl<T: Wire + Ord> Wire for BinaryHeap<T> {
         decode_vec(input).map(BinaryHeap::from)
     }
 }
-impl<T: Pass> Pass for BinaryHeap<T> {}
+impl<T: Pass + Ord> Pass for BinaryHeap<T> {
+    fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+        pass_slices([self.as_slice(), &[]], out)
+    }
+    fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
+        receive_vec(input).map(BinaryHeap::from)
+    }
+}
 
 impl<T: Wire> Wire for LinkedList<T> {
     fn encode(&self, out: &mut Encoder) -> Result<(), EncodeError> {
@@ -160,4 +181,78 @@ impl<T: Wire> Wire for LinkedList<T> {
         decode_inside::<T, _>(input, |input| (0..count).map(|_| decode_element(input, T::decode)).collect())
     }
 }
-impl<T: Pass> Pass for LinkedList<T> {}
+impl<T: Pass> Pass for LinkedList<T> {
+    fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+        pass_elements(self.len(), self, out)
+    }
+    fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
+        let mut items = LinkedList::new();
+        receive_elements(input, T::decode_pass, |_, item| Ok(items.push_back(item)))?;
+        Ok(items)
+    }
+}
+
+/// Appends the number of `items`, and each of them.
+pub(super) fn pass_elements<'a, T: Pass + 'a>(
+    count: usize,
+    items: impl IntoIterator<Item = &'a T>,
+    out: &mut Passing<'a>,
+) -> Result<(), EncodeError> {
+    out.bytes().write_length(count);
+    out.nested(|out| items.into_iter().try_for_each(|item| pass_element(out, |out| item.encode_pass(out))))
+}
+
+/// Appends one element of a collection: at least one byte, as [`encode_element`] does.
+pub(super) fn pass_element<'a>(
+    out: &mut Passing<'a>,
+    pass: impl FnOnce(&mut Passing<'a>) -> Result<(), EncodeError>,
+) -> Result<(), EncodeError> {
+    let before = out.as_bytes().len();
+    pass(out)?;
+    if out.as_bytes().len() == before {
+        out.bytes().write(&[0]);
+    }
+    Ok(())
+}
+
+/// Appends the elements of two slices; plain ones with one copy each.
+fn pass_slices<'a, T: Pass>(slices: [&'a [T]; 2], out: &mut Passing<'a>) -> Result<(), EncodeError> {
+    let count = slices[0].len() + slices[1].len();
+    let Some(proof) = T::PLAIN.filter(|_| size_of::<T>() > 0) else {
+        return pass_elements(count, slices.into_iter().flatten(), out);
+    };
+    out.bytes().write_length(count);
+    slices.iter().for_each(|slice| proof.encode(slice, out.bytes()));
+    Ok(())
+}
+
+/// Takes what [`pass_elements`] wrote, and gives each element to `put`.
+pub(super) fn receive_elements<'b, T>(
+    input: &mut Received<'b>,
+    mut receive: impl FnMut(&mut Received<'b>) -> Result<T, DecodeError>,
+    mut put: impl FnMut(&Received<'b>, T) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let count = decode_count(input.bytes())?;
+    input.nested(|input| {
+        (0..count).try_for_each(|_| {
+            let before = input.bytes().remaining();
+            let item = receive(input)?;
+            if input.bytes().remaining() == before {
+                // The byte that stands for an element without bytes.
+                decode_element(input.bytes(), |_| Ok(()))?;
+            }
+            put(input, item)
+        })
+    })
+}
+
+fn receive_vec<T: Pass>(input: &mut Received<'_>) -> Result<Vec<T>, DecodeError> {
+    if let Some(proof) = T::PLAIN.filter(|_| size_of::<T>() > 0) {
+        let count = input.bytes().take_length()?;
+        return proof.decode_vec(count, input.bytes());
+    }
+    // Room for as many as have come, so the memory is at most a constant of the type times the bytes.
+    let mut items = Vec::new();
+    receive_elements(input, T::decode_pass, |_, item| Ok(items.push(item)))?;
+    Ok(items)
+}

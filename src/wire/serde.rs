@@ -17,6 +17,7 @@ use std::ops::{Deref, DerefMut};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, IntoDeserializer, Visitor};
 use serde::ser::{self, Serialize};
 
+use super::pass::by_wire;
 use super::sequence::{decode_count, decode_element, encode_element};
 use super::text::Text;
 use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
@@ -79,7 +80,9 @@ impl<T: Serialize + DeserializeOwned> Wire for Serde<T> {
         value.map(Serde).map_err(|error| error.or_at(input.offset()))
     }
 }
-impl<T: Serialize + DeserializeOwned> Pass for Serde<T> {}
+impl<T: Serialize + DeserializeOwned> Pass for Serde<T> {
+    by_wire!();
+}
 
 impl ser::Error for EncodeError {
     fn custom<T: Display>(message: T) -> EncodeError {

@@ -3,8 +3,9 @@ use std::ops::{Bound, ControlFlow, Range, RangeFrom, RangeFull, RangeInclusive, 
 use std::task::Poll;
 
 use super::codec::size_of_number;
+use super::pass::by_wire;
 use super::size::{largest, sum};
-use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
+use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Passing, Received, Wire};
 
 /// The error for a tag that was just read and is of no variant.
 #[cold]
@@ -36,7 +37,26 @@ macro_rules! sums {
                 }
             }
         }
-        impl<$($param: Pass),+> Pass for $name<$($param),+> {}
+        impl<$($param: Pass),+> Pass for $name<$($param),+> {
+            #[inline]
+            fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+                match self {$(
+                    #[allow(non_snake_case)]
+                    $name::$variant $(($held))? => {
+                        out.bytes().write(&[$tag]);
+                        $($held.encode_pass(out)?;)?
+                    }
+                )+}
+                Ok(())
+            }
+            #[inline]
+            fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
+                match u8::decode_pass(input)? {
+                    $($tag => Ok($name::$variant $(($held::decode_pass(input)?))?),)+
+                    other => Err(no_variant(input.bytes(), stringify!($name), usize::from(other))),
+                }
+            }
+        }
     )*};
 }
 sums! {
@@ -59,7 +79,15 @@ macro_rules! ranges {
                 Ok($name { $($field: T::decode(input)?),+ })
             }
         }
-        impl<T: Pass> Pass for $name<T> {}
+        impl<T: Pass> Pass for $name<T> {
+            fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+                $(self.$field.encode_pass(out)?;)+
+                Ok(())
+            }
+            fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
+                Ok($name { $($field: T::decode_pass(input)?),+ })
+            }
+        }
     )*};
 }
 ranges! {
@@ -84,7 +112,9 @@ impl<T: Wire + PartialOrd> Wire for RangeInclusive<T> {
         Ok(T::decode(input)?..=T::decode(input)?)
     }
 }
-impl<T: Pass> Pass for RangeInclusive<T> {}
+impl<T: Wire + PartialOrd> Pass for RangeInclusive<T> {
+    by_wire!();
+}
 
 impl Wire for RangeFull {
     const MAX_SIZE: Option<usize> = Some(0);
@@ -95,4 +125,6 @@ impl Wire for RangeFull {
         Ok(..)
     }
 }
-impl Pass for RangeFull {}
+impl Pass for RangeFull {
+    by_wire!();
+}

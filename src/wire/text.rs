@@ -3,6 +3,7 @@ use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::pass::by_wire;
 use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
 
 /// An unsized text: the rule for its bytes, for all the types that own it.
@@ -82,7 +83,9 @@ macro_rules! owners {
                 <$text>::decode_text(input).map(ToOwned::to_owned)
             }
         }
-        impl Pass for $owner {}
+        impl Pass for $owner {
+    by_wire!();
+}
     )*};
 }
 owners!(String: str, OsString: OsStr, PathBuf: Path, CString: CStr);

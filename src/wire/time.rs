@@ -1,6 +1,7 @@
 //! Time, as far as std shows its numbers.
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::pass::by_wire;
 use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
 
 impl Wire for Duration {
@@ -20,7 +21,9 @@ impl Wire for Duration {
         }
     }
 }
-impl Pass for Duration {}
+impl Pass for Duration {
+    by_wire!();
+}
 
 /// As the distance from the epoch, and on which side.
 impl Wire for SystemTime {
@@ -44,4 +47,6 @@ impl Wire for SystemTime {
         })
     }
 }
-impl Pass for SystemTime {}
+impl Pass for SystemTime {
+    by_wire!();
+}

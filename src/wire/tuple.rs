@@ -4,7 +4,7 @@ use std::mem;
 use super::plain::Bulk;
 use super::sequence::encode_all;
 use super::size::sum;
-use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
+use super::{DecodeError, Decoder, EncodeError, Encoder, Pass, Passing, Received, Wire};
 
 macro_rules! tuples {
     ($(($($name:ident $index:tt),+))*) => {$(
@@ -20,7 +20,17 @@ macro_rules! tuples {
                 Ok(($($name::decode(input)?,)+))
             }
         }
-        impl<$($name: Pass),+> Pass for ($($name,)+) {}
+        impl<$($name: Pass),+> Pass for ($($name,)+) {
+            #[inline]
+            fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+                $(self.$index.encode_pass(out)?;)+
+                Ok(())
+            }
+            #[inline]
+            fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
+                Ok(($($name::decode_pass(input)?,)+))
+            }
+        }
     )*};
 }
 tuples! {
@@ -63,6 +73,32 @@ impl<T: Wire, const N: usize> Wire for [T; N] {
         Ok(slots.map(|slot| slot.expect("the loop above filled every slot")))
     }
 }
-impl<T: Pass, const N: usize> Pass for [T; N] {}
+impl<T: Pass, const N: usize> Pass for [T; N] {
+    const PLAIN: Option<Bulk<Self>> = match T::PLAIN {
+        Some(proof) => Some(proof.array()),
+        None => None,
+    };
+    #[inline]
+    fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+        match T::PLAIN {
+            Some(proof) => {
+                proof.encode(self, out.bytes());
+                Ok(())
+            }
+            None => self.iter().try_for_each(|item| item.encode_pass(out)),
+        }
+    }
+    #[inline]
+    fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
+        if let Some(proof) = Self::PLAIN {
+            return proof.decode(input.bytes());
+        }
+        let mut slots = [const { None::<T> }; N];
+        for slot in &mut slots {
+            *slot = Some(T::decode_pass(input)?);
+        }
+        Ok(slots.map(|slot| slot.expect("the loop above filled every slot")))
+    }
+}
 
 const _: () = assert!(mem::size_of::<Result<(), DecodeError>>() == mem::size_of::<usize>());

@@ -1,9 +1,9 @@
-//! `plain!`, `share!` and `wire!`: types that are declared together with what they promise.
+//! `plain!`, `share!`, `wire!` and `pass!`: types that are declared together with what they promise.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `items` | the reader: takes an item's generics and body apart, hands each item to one of the next |
-//! | `plain`, `share`, `wire` | what is written for one item |
+//! | `plain`, `share`, `wire` | what is written for one item; `pass!` is the third with another trait |
 //!
 //! Declarative macros keep the crate without a second crate and without `syn`.
 mod items;
@@ -266,4 +266,49 @@ macro_rules! share {
 #[macro_export]
 macro_rules! wire {
     ($($items:tt)*) => { $crate::__tine_items! { __tine_wire $($items)* } };
+}
+
+/// Declares structs and enums that are [`Pass`](crate::wire::Pass) field by field: they may hold descriptors and shared memory.
+///
+/// As [`wire!`](crate::wire!), but every field and every type parameter only has to be `Pass`, and the type is not
+/// [`Wire`](crate::wire::Wire): it needs a [`Duplex`](crate::channel::Duplex) to travel.
+///
+/// ```
+/// use std::fs::File;
+/// use tine::channel::duplex;
+///
+/// tine::pass! {
+///     struct Job {
+///         input: File,
+///         name: String,
+///     }
+///
+///     enum Order<T> {
+///         Do(Vec<Job>, T),
+///         Stop,
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (here, there) = duplex::<Order<u32>, ()>()?;
+/// let job = Job { input: File::open("/dev/null")?, name: "nothing".into() };
+/// here.send(Order::Do(vec![job], 7))?;
+/// here.send(Order::Stop)?;
+/// let Order::Do(jobs, 7) = there.recv()? else { panic!("the first came second") };
+/// assert_eq!(jobs[0].name, "nothing");
+/// assert_eq!(jobs[0].input.metadata()?.len(), 0);
+/// assert!(matches!(there.recv()?, Order::Stop));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Refused
+/// Fields that no process can have from another:
+///
+/// ```compile_fail,E0277
+/// tine::pass! { struct Job { run: fn(u32) -> u32 } }
+/// ```
+#[macro_export]
+macro_rules! pass {
+    ($($items:tt)*) => { $crate::__tine_items! { __tine_pass $($items)* } };
 }

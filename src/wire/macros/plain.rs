@@ -62,7 +62,22 @@ macro_rules! __tine_plain {
             }
         }
 
-        impl<$($p)*> $crate::wire::Pass for $name<$($a)*> where $($plain)* $($w)* {}
+        impl<$($p)*> $crate::wire::Pass for $name<$($a)*> where $($plain)* $($w)* {
+            const PLAIN: ::core::option::Option<$crate::wire::private::Bulk<Self>> = <Self as $crate::wire::Wire>::PLAIN;
+            #[inline]
+            fn encode_pass<'pass>(
+                &'pass self,
+                out: &mut $crate::wire::Passing<'pass>,
+            ) -> ::core::result::Result<(), $crate::wire::EncodeError> {
+                out.wire(self)
+            }
+            #[inline]
+            fn decode_pass(
+                input: &mut $crate::wire::Received<'_>,
+            ) -> ::core::result::Result<Self, $crate::wire::DecodeError> {
+                input.wire()
+            }
+        }
     };
     // A generic struct has only attributes that leave its layout alone: `repr(align(16))` would give it padding that
     // the types of its fields do not show. What is not generic is measured instead.
