@@ -28,9 +28,9 @@ impl fmt::Display for PeerDeath {
 const DISCONNECTED_SEND: &str = "nobody can receive any more: the last receiver was dropped";
 const DISCONNECTED_RECV: &str =
     "nothing more will come: the last sender was dropped, and all that was sent is received";
-const NOT_OWNER: &str = "this end of the channel belongs to another process; move it into the closure that is spawned (or \
+pub(super) const NOT_OWNER: &str = "this end of the channel belongs to another process; move it into the closure that is spawned (or \
                          pass it by `spawn_with`), instead of borrowing it or keeping a copy across a fork";
-const CORRUPT: &str =
+pub(super) const CORRUPT: &str =
     "a peer has written into the channel's memory what no operation writes; this end is of no more use";
 
 /// What keeps an end from sending or receiving.

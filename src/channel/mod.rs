@@ -32,6 +32,7 @@
 //! blocks nobody. The other side is told `PeerDied`, with the pid, once it has received all that was sent; who waits
 //! is woken.
 
+pub mod duplex;
 mod end;
 mod error;
 mod memory;
@@ -39,5 +40,6 @@ mod park;
 pub(crate) mod raw;
 pub mod spsc;
 
+pub use duplex::{Duplex, DuplexRecvError, DuplexSendError, duplex};
 pub use error::{PeerDeath, RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 pub use park::Spin;

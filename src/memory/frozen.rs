@@ -281,7 +281,16 @@ impl<T> From<FreezeError<T>> for io::Error {
 }
 
 /// The child reads the same memory.
-impl<T: Plain> crate::wire::Pass for Frozen<T> {}
+/// The seals of what arrives are looked at before it is mapped: it is as frozen as here, whoever sent it.
+impl<T: Plain> crate::wire::Pass for Frozen<T> {
+    fn encode_pass<'a>(&'a self, out: &mut crate::wire::Passing<'a>) -> Result<(), crate::wire::EncodeError> {
+        out.descriptor(self.as_fd());
+        Ok(())
+    }
+    fn decode_pass(input: &mut crate::wire::Received<'_>) -> Result<Self, crate::wire::DecodeError> {
+        Memfd::receive(input, Memfd::into_frozen)
+    }
+}
 
 #[cfg(test)]
 mod tests {

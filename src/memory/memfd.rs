@@ -12,7 +12,7 @@ use super::shared::Shared;
 use super::slice::{SharedSlice, View};
 use super::{bytes_of, room};
 use crate::sys::map::{Access, Map, Sharing};
-use crate::wire::{Plain, Share};
+use crate::wire::{DecodeError, EncodeError, Passing, Plain, Received, Share};
 
 /// What can never be done to a [`Memfd`] again, by anybody.
 ///
@@ -370,4 +370,28 @@ impl fmt::Debug for Memfd {
     }
 }
 
-impl crate::wire::Pass for Memfd {}
+/// What arrives is looked at as by `TryFrom<OwnedFd>`.
+impl crate::wire::Pass for Memfd {
+    fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+        out.descriptor(self.as_fd());
+        Ok(())
+    }
+    fn decode_pass(input: &mut Received<'_>) -> Result<Memfd, DecodeError> {
+        Memfd::receive(input, Ok)
+    }
+}
+
+impl Memfd {
+    /// Takes a memfd and makes a value of it; what was refused is closed.
+    pub(super) fn receive<T>(
+        input: &mut Received<'_>,
+        make: impl FnOnce(Memfd) -> Result<T, MemfdError>,
+    ) -> Result<T, DecodeError> {
+        let fd = input.descriptor()?;
+        Memfd::try_from(fd).and_then(make).map_err(|error| input.invalid(error.to_string()))
+    }
+}
+
+/// Why memory was not sent that has none.
+pub(super) const NO_DESCRIPTOR: &str = "the memory has no descriptor, so it reaches only those who are forked from here on; \
+                                        make it by `with_memfd`";

@@ -14,10 +14,11 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use super::memfd::NO_DESCRIPTOR;
 use super::{Advice, Memfd, MemfdError, Region, assert_page_aligned, bytes_of};
 use crate::sys::map::{Access, Map, Sharing};
 use crate::sys::roster;
-use crate::wire::Share;
+use crate::wire::{DecodeError, EncodeError, Pass, Passing, Received, Share};
 
 /// A value that this process and its children use in place: the `Arc` of processes.
 ///
@@ -209,4 +210,49 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Shared<T> {
 }
 
 /// The child shares the memory.
-impl<T: ?Sized + crate::wire::Share> crate::wire::Pass for Shared<T> {}
+///
+/// To be sent through a [`Duplex`](crate::channel::Duplex) it must be made by [`with_memfd`](Shared::with_memfd). What arrives is
+/// a memfd that cannot shrink, of the length of a `T` of the same name. That a valid `T` is in it is the sender's word: as
+/// always with `Shared`, those who have it trust each other.
+impl<T: Share + 'static> Pass for Shared<T> {
+    fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
+        out.wire(&fingerprint::<T>())?;
+        out.descriptor(self.memfd().ok_or_else(|| EncodeError::new(NO_DESCRIPTOR))?);
+        Ok(())
+    }
+    fn decode_pass(input: &mut Received<'_>) -> Result<Shared<T>, DecodeError> {
+        if input.wire::<[u64; 2]>()? != fingerprint::<T>() {
+            return Err(input.invalid("shared memory came that holds a value of another type"));
+        }
+        Memfd::receive(input, |memfd| {
+            if memfd.len() != size_of::<T>() {
+                return Err(MemfdError::Size { len: memfd.len() as u64, unit: size_of::<T>() });
+            }
+            // SAFETY: the other end of the channel has the same types as this one, by how the pair is made, and the value that
+            // was encoded there was a `Shared<T>`: its memory holds a valid `T`, and is written through `&T`. A sender that is
+            // not what it seems, one whose memory others have overwritten, could forge that; against such a process `Shared` does
+            // not protect, however it is come by (docs/safety.md).
+            unsafe { Shared::attach(memfd) }
+        })
+    }
+}
+
+/// The same for the same type of the same program; nearly surely another for another.
+fn fingerprint<T>() -> [u64; 2] {
+    let name = std::any::type_name::<T>();
+    // FNV-1a.
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    [hash, (size_of::<T>() as u64) << 16 | align_of::<T>() as u64]
+}
+
+/// The child shares the memory. It has no descriptor, so no socket carries it.
+impl<T: Share + 'static> Pass for Shared<[T]> {
+    fn encode_pass<'a>(&'a self, _: &mut Passing<'a>) -> Result<(), EncodeError> {
+        Err(EncodeError::new("a shared slice has no descriptor, so it reaches only those who are forked from here on"))
+    }
+    fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
+        Err(input.invalid("a shared slice has no descriptor, so none was sent"))
+    }
+}

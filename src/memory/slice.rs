@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::cells::Cells;
 use super::chunks::FillChunks;
 use super::frozen::{FreezeError, FreezeReason, Frozen};
-use super::{Advice, Memfd, MemfdError, OutOfRange, Region, Seals, assert_page_aligned, bytes_of, resolve};
+use super::{Advice, Memfd, MemfdError, OutOfRange, Region, Seals, assert_page_aligned, bytes_of, memfd, resolve};
 use crate::sys::map::{Access, Map, Sharing};
 use crate::wire::Plain;
 
@@ -348,7 +348,25 @@ impl<T> fmt::Debug for SharedSlice<T> {
 }
 
 /// The child shares the memory.
-impl<T: Plain> crate::wire::Pass for SharedSlice<T> {}
+/// Made by [`with_memfd`](SharedSlice::with_memfd); other memory has no descriptor to send.
+impl<T: Plain> crate::wire::Pass for SharedSlice<T> {
+    fn encode_pass<'a>(&'a self, out: &mut crate::wire::Passing<'a>) -> Result<(), crate::wire::EncodeError> {
+        out.descriptor(self.memfd().ok_or_else(|| crate::wire::EncodeError::new(memfd::NO_DESCRIPTOR))?);
+        Ok(())
+    }
+    fn decode_pass(input: &mut crate::wire::Received<'_>) -> Result<Self, crate::wire::DecodeError> {
+        Memfd::receive(input, Memfd::into_slice)
+    }
+}
 
 /// The child shares the memory.
-impl<T: Plain> crate::wire::Pass for View<T> {}
+/// All of the memory. The descriptor is as good for writing there as here: to be sure of the other side send a [`Frozen`].
+impl<T: Plain> crate::wire::Pass for View<T> {
+    fn encode_pass<'a>(&'a self, out: &mut crate::wire::Passing<'a>) -> Result<(), crate::wire::EncodeError> {
+        out.descriptor(self.memfd().ok_or_else(|| crate::wire::EncodeError::new(memfd::NO_DESCRIPTOR))?);
+        Ok(())
+    }
+    fn decode_pass(input: &mut crate::wire::Received<'_>) -> Result<Self, crate::wire::DecodeError> {
+        Memfd::receive(input, Memfd::into_view)
+    }
+}

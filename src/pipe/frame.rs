@@ -218,6 +218,15 @@ impl Assembler {
         Assembler { max, input, start: 0, end: 0, partial: BTreeMap::new(), corrupt: None }
     }
 
+    /// Whether nothing came that was not given out.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.start == self.end && self.partial.is_empty() && self.corrupt.is_none()
+    }
+
+    pub(super) fn max(&self) -> u64 {
+        self.max
+    }
+
     /// For messages that begin from now on.
     pub(super) fn set_max(&mut self, max: u64) {
         self.max = max;

@@ -232,4 +232,18 @@ impl From<RecvFrameError> for io::Error {
     }
 }
 
-impl<T> crate::wire::Pass for FrameReader<T> {}
+/// With its limit; refused when it has read ahead.
+impl<T: Wire> crate::wire::Pass for FrameReader<T> {
+    fn encode_pass<'a>(&'a self, out: &mut crate::wire::Passing<'a>) -> Result<(), crate::wire::EncodeError> {
+        if self.found.is_some() || !self.assembler.is_fresh() {
+            let why = "messages were read ahead from the pipe; receive them before the reader is sent";
+            return Err(crate::wire::EncodeError::new(why));
+        }
+        out.wire(&self.assembler.max())?;
+        self.reader.encode_pass(out)
+    }
+    fn decode_pass(input: &mut crate::wire::Received<'_>) -> Result<Self, crate::wire::DecodeError> {
+        let max = input.wire()?;
+        Ok(FrameReader::new(Reader::decode_pass(input)?).max_frame(max))
+    }
+}

@@ -288,4 +288,19 @@ impl From<SendFrameError> for io::Error {
     }
 }
 
-impl<T> crate::wire::Pass for FrameWriter<T> {}
+/// With its limit; refused while a message is half written.
+impl<T: Wire> crate::wire::Pass for FrameWriter<T> {
+    fn encode_pass<'a>(&'a self, out: &mut crate::wire::Passing<'a>) -> Result<(), crate::wire::EncodeError> {
+        if self.pending.is_some() {
+            return Err(EncodeError::new(
+                "a message is half written into the pipe; flush it before the writer is sent",
+            ));
+        }
+        out.wire(&self.max)?;
+        self.writer.encode_pass(out)
+    }
+    fn decode_pass(input: &mut crate::wire::Received<'_>) -> Result<Self, crate::wire::DecodeError> {
+        let max = input.wire()?;
+        Ok(FrameWriter::new(Writer::decode_pass(input)?).max_frame(max))
+    }
+}

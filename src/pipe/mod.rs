@@ -44,6 +44,7 @@ mod descriptor;
 pub mod frame;
 mod frame_reader;
 mod frame_writer;
+pub(crate) mod packet;
 mod quiet;
 mod socket;
 mod stream;

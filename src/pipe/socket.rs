@@ -7,33 +7,18 @@
 //! exactly its descriptors, or nothing; several senders do not mix; and, unlike with datagrams, the end is seen.
 //! The price is a limit on the length of a message, which a stream would not have: large data goes through a pipe,
 //! or as one descriptor of shared memory.
-//!
-//! The kernel says "0 bytes" for an empty message and for the end alike, and a lost descriptor leaves only a flag. So
-//! each message begins with a head that says what was sent:
-//!
-//! ```text
-//! | "fd" : 16 | descriptors : 16 | bytes : 32 |   then the bytes
-//! ```
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use rustix::event::PollFlags;
-use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::descriptor::{self, AdoptError, Wanted, is_a_descriptor};
-use crate::sys::{clock, ready};
-
-const TAG: [u8; 2] = *b"fd";
-const HEAD: usize = 8;
+use super::packet;
+use crate::sys::clock;
 
 /// `socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC)`: two connected sockets, each for both directions.
 ///
@@ -245,58 +230,15 @@ impl Socket {
         if bytes.len() > Socket::MAX_BYTES {
             return Err(SendFdsError::TooLarge { len: bytes.len() });
         }
-        let head = head(descriptors.len(), bytes.len());
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(Socket::MAX_DESCRIPTORS))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if !descriptors.is_empty() {
-            let fits = control.push(SendAncillaryMessage::ScmRights(descriptors));
-            debug_assert!(fits, "the space is for the most that is allowed");
-        }
-        loop {
-            let parts = [IoSlice::new(&head), IoSlice::new(bytes)];
-            // DONTWAIT for this one call: O_NONBLOCK would be set for everybody who shares the description.
-            match sendmsg(&self.fd, &parts, &mut control, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-                Ok(_) => return Ok(()),
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => {
-                    if !ready::wait(self.as_fd(), PollFlags::OUT, deadline).map_err(SendFdsError::Io)? {
-                        return Err(SendFdsError::TimedOut);
-                    }
-                }
-                Err(Errno::PIPE | Errno::CONNRESET) => return Err(SendFdsError::Closed),
-                Err(Errno::MSGSIZE) => return Err(SendFdsError::TooLarge { len: bytes.len() }),
-                Err(error) => return Err(SendFdsError::Io(descriptor::explain(self.as_fd(), Wanted::Socket, error))),
-            }
-        }
+        packet::send(self.as_fd(), [bytes, &[]], descriptors, deadline)
     }
 
     fn recv_until(&self, deadline: Option<Instant>) -> Result<Message, RecvFdsError> {
-        // One byte more than can be sent, so that a foreign, longer message is seen and not taken for a full one.
-        let mut bytes = vec![0; HEAD + Socket::MAX_BYTES + 1];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(Socket::MAX_DESCRIPTORS))];
-        loop {
-            // Whatever is left in it is closed when it is dropped.
-            let mut control = RecvAncillaryBuffer::new(&mut space);
-            let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-            match recvmsg(&self.fd, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags) {
-                Ok(received) if received.bytes == 0 => return Err(RecvFdsError::Closed),
-                Ok(received) => {
-                    let descriptors: Vec<OwnedFd> = control.drain().flat_map(rights).collect();
-                    bytes.truncate(received.bytes);
-                    return message(bytes, descriptors, received.flags);
-                }
-                Err(Errno::INTR) => {}
-                // The other end was closed before everything sent to it was read. The kernel tells it once, ahead of
-                // what it sent to us, which is still to be received.
-                Err(Errno::CONNRESET) => {}
-                Err(Errno::AGAIN) => {
-                    if !ready::wait(self.as_fd(), PollFlags::IN, deadline).map_err(RecvFdsError::Io)? {
-                        return Err(RecvFdsError::TimedOut);
-                    }
-                }
-                Err(error) => return Err(RecvFdsError::Io(descriptor::explain(self.as_fd(), Wanted::Socket, error))),
-            }
-        }
+        let mut buffer = vec![0; packet::ROOM];
+        let (len, descriptors) = packet::recv(self.as_fd(), &mut buffer, deadline)?;
+        buffer.truncate(packet::HEAD + len);
+        buffer.drain(..packet::HEAD);
+        Ok(Message { bytes: buffer, descriptors })
     }
 }
 
@@ -313,45 +255,6 @@ impl Message {
             Err(others) => Err(RecvFdsError::WrongCount { bytes, expected: N, sent: others.len() }),
         }
     }
-}
-
-fn head(descriptors: usize, bytes: usize) -> [u8; HEAD] {
-    let mut head = [0; HEAD];
-    head[..2].copy_from_slice(&TAG);
-    // Neither is cut: both were checked against their limits.
-    head[2..4].copy_from_slice(&(descriptors as u16).to_le_bytes());
-    head[4..].copy_from_slice(&(bytes as u32).to_le_bytes());
-    head
-}
-
-/// The descriptors of one control message.
-fn rights(control: RecvAncillaryMessage<'_>) -> impl Iterator<Item = OwnedFd> {
-    match control {
-        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
-        _ => None,
-    }
-    .into_iter()
-    .flatten()
-}
-
-/// Compares what arrived with what its head says was sent. What is not returned is closed.
-fn message(mut bytes: Vec<u8>, descriptors: Vec<OwnedFd>, flags: ReturnFlags) -> Result<Message, RecvFdsError> {
-    let [t0, t1, d0, d1, b0, b1, b2, b3, ..] = bytes[..] else { return Err(RecvFdsError::Corrupt) };
-    let sent = usize::from(u16::from_le_bytes([d0, d1]));
-    let length = u32::from_le_bytes([b0, b1, b2, b3]) as usize;
-    if [t0, t1] != TAG || length != bytes.len() - HEAD || flags.contains(ReturnFlags::TRUNC) {
-        return Err(RecvFdsError::Corrupt);
-    }
-    bytes.drain(..HEAD);
-    let arrived = descriptors.len();
-    // The kernel stops at the first descriptor that it cannot open, and says so by this flag alone.
-    if flags.contains(ReturnFlags::CTRUNC) || arrived < sent {
-        return Err(RecvFdsError::Lost { bytes, sent, arrived });
-    }
-    if arrived > sent {
-        return Err(RecvFdsError::Corrupt);
-    }
-    Ok(Message { bytes, descriptors })
 }
 
 is_a_descriptor!(Socket);
@@ -430,4 +333,13 @@ impl From<RecvFdsError> for io::Error {
     }
 }
 
-impl crate::wire::Pass for Socket {}
+/// As the other side sees it, too: a Unix socket that keeps message boundaries.
+impl crate::wire::Pass for Socket {
+    fn encode_pass<'a>(&'a self, out: &mut crate::wire::Passing<'a>) -> Result<(), crate::wire::EncodeError> {
+        out.descriptor(self.as_fd());
+        Ok(())
+    }
+    fn decode_pass(input: &mut crate::wire::Received<'_>) -> Result<Socket, crate::wire::DecodeError> {
+        Socket::adopt(input.descriptor()?).map_err(|error| input.invalid(error.to_string()))
+    }
+}

@@ -360,6 +360,22 @@ impl Write for Writer {
 
 is_a_descriptor!(Reader, Writer);
 
-impl crate::wire::Pass for Reader {}
+impl crate::wire::Pass for Reader {
+    fn encode_pass<'a>(&'a self, out: &mut crate::wire::Passing<'a>) -> Result<(), crate::wire::EncodeError> {
+        out.descriptor(self.as_fd());
+        Ok(())
+    }
+    fn decode_pass(input: &mut crate::wire::Received<'_>) -> Result<Self, crate::wire::DecodeError> {
+        Reader::adopt(input.descriptor()?).map_err(|error| input.invalid(error.to_string()))
+    }
+}
 
-impl crate::wire::Pass for Writer {}
+impl crate::wire::Pass for Writer {
+    fn encode_pass<'a>(&'a self, out: &mut crate::wire::Passing<'a>) -> Result<(), crate::wire::EncodeError> {
+        out.descriptor(self.as_fd());
+        Ok(())
+    }
+    fn decode_pass(input: &mut crate::wire::Received<'_>) -> Result<Self, crate::wire::DecodeError> {
+        Writer::adopt(input.descriptor()?).map_err(|error| input.invalid(error.to_string()))
+    }
+}

@@ -25,7 +25,7 @@ use super::slot::{BODY, Place, Slot, go, state};
 use super::{child, hand_over, hooks};
 use crate::sys::clock::timespec;
 use crate::sys::fork::{exit_now, flush};
-use crate::sys::{foreign, generation, listed, orphan, roster, signals};
+use crate::sys::{foreign, generation, listed, orphan, owned, roster, signals};
 use crate::wire::{Wire, to_bytes};
 
 /// The exit code of a child whose closure panicked; as of a Rust program whose main did.
@@ -90,8 +90,8 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
     let header = slot.header();
     signals::leave_notes_in(&header.notes, &header.stop);
 
-    let timers = match set_up(prepared) {
-        Ok(timers) => timers,
+    let (timers, kept) = match set_up(prepared) {
+        Ok(set_up) => set_up,
         Err((what, error)) => report_failure(prepared.report, &what, &error),
     };
     if settings.die_with_parent && !parent.is_mine() {
@@ -113,6 +113,10 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
         let _ = rustix::io::write(report, &[0]);
     }
     wait_for_go(inside);
+    // What this child was given it was given before GO.
+    if kept.is_some_and(|kept| kept.of_what_is_not_mine().is_err()) {
+        exit_now(CODE_NO_RESULT);
+    }
     // Relaxed: written before GO.
     if slot.header().handed.load(Ordering::Relaxed) != 0 {
         // Others wait for what this process has now: they are to hear of its end at once. Where there is no place they look.
@@ -131,11 +135,12 @@ pub(super) fn begin(prepared: &Prepared<'_>, blocked: signals::Blocked) -> &'sta
 
 type Failure = (String, std::io::Error);
 
-/// Returns the timers of the deadline, if there is one; they stand still.
-fn set_up(prepared: &Prepared<'_>) -> Result<Option<signals::Timers>, Failure> {
+/// Returns the timers of the deadline, if there is one; they stand still. And what it takes to let go of what was not given.
+fn set_up(prepared: &Prepared<'_>) -> Result<(Option<signals::Timers>, Option<owned::LetGo>), Failure> {
     let Prepared { parent, settings, .. } = *prepared;
     let named = |what: &'static str| move |error: std::io::Error| (what.to_owned(), error);
     listed::let_go_of_inherited().map_err(named("the descriptors of the parent's handles"))?;
+    let kept = owned::prepare().map_err(named("a descriptor in the place of the parent's ends of channels"))?;
     signals::notice_stack_overflow().map_err(named("the handler of stack overflows"))?;
     foreign::replace_epolls(prepared.epolls).map_err(named("new epoll instances in the place of inherited ones"))?;
     let mut lifeline = None;
@@ -150,13 +155,17 @@ fn set_up(prepared: &Prepared<'_>) -> Result<Option<signals::Timers>, Failure> {
     }
     if settings.close_other_fds {
         let raw = |fd: &OwnedFd| std::os::fd::AsRawFd::as_raw_fd(fd);
-        let own = [lifeline, prepared.file.map(raw), prepared.report.map(raw)];
+        let own =
+            [lifeline, prepared.file.map(raw), prepared.report.map(raw), kept.as_ref().map(|kept| raw(kept.dead()))];
+        // Which of the ends of channels this child is given is not known yet.
+        let own: Vec<RawFd> = own.into_iter().flatten().chain(owned::numbers()).collect();
         settings.close_others(&own).map_err(named("closing all other descriptors"))?;
     }
-    match settings.timeout {
-        Some(_) => Ok(Some(signals::Timers::new().map_err(named("the timers of the deadline"))?)),
-        None => Ok(None),
-    }
+    let timers = match settings.timeout {
+        Some(_) => Some(signals::Timers::new().map_err(named("the timers of the deadline"))?),
+        None => None,
+    };
+    Ok((timers, kept))
 }
 
 /// Tells the parent which setting failed, as `errno (4 bytes) + words`, and ends.

@@ -33,7 +33,7 @@ use crate::sys::clock::{monotonic_nanos, timespec};
 use crate::sys::fork::Side;
 use crate::sys::listed::Listed;
 use crate::sys::standard::{above_standard, pipe_above_standard};
-use crate::sys::{foreign, fork, listed, loan, orphan, roster, threads};
+use crate::sys::{foreign, fork, listed, loan, orphan, owned, roster, threads};
 use crate::wire::Wire;
 
 /// Which checks a fork passes before it is made. The loans are checked always.
@@ -134,7 +134,7 @@ pub(super) unsafe fn launch(plan: Plan, checks: Checks, file: bool) -> Result<Fo
     fork::flush();
     // Held across the fork, in this order, so that another thread's use of them cannot leave the child with a
     // lock that nobody will ever open.
-    let held = (hooks::hold(), panic::hold(), hold_orphans(), hold_table(), listed::hold());
+    let held = (hooks::hold(), panic::hold(), hold_orphans(), hold_table(), listed::hold(), owned::hold());
     let born = monotonic_nanos();
     // SAFETY: as the caller promises; the checks above cover what they name.
     let forked = unsafe { fork::fork_with_signals_blocked(others.is_empty()) };

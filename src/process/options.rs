@@ -160,7 +160,7 @@ impl Settings {
     /// Closing them would be unsound: somewhere in the child's memory an `OwnedFd` still names the number, and
     /// would close or use whatever takes its place. So each number stays taken, by a descriptor on which every
     /// operation fails with EBADF; what it referred to is let go all the same.
-    pub(super) fn close_others(&self, own: &[Option<RawFd>]) -> io::Result<()> {
+    pub(super) fn close_others(&self, own: &[RawFd]) -> io::Result<()> {
         let dead = foreign::dead()?;
         let mut open = Vec::new();
         for entry in std::fs::read_dir("/proc/self/fd")? {
@@ -169,7 +169,7 @@ impl Settings {
             }
         }
         // The directory's own descriptor is in the list, and closed by now.
-        open.retain(|&fd| fd > 2 && !self.keep_fds.contains(&fd) && !own.contains(&Some(fd)));
+        open.retain(|&fd| fd > 2 && !self.keep_fds.contains(&fd) && !own.contains(&fd));
         for fd in open {
             if fd != std::os::fd::AsRawFd::as_raw_fd(&dead) && is_open(fd) {
                 foreign::replace(dead.as_fd(), fd)?;

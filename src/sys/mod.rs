@@ -6,6 +6,7 @@
 //! | `futex` | sleeping on several words at once, and waking |
 //! | `roster` | the threads that take part in what is shared, and which of them live |
 //! | `listed` | descriptors that a child lets go of |
+//! | `owned` | descriptors that a child lets go of unless it was given them |
 //! | `loan` | the count of loans of shared memory that forbid a fork |
 //! | `pagemap` | which pages are shared and which were copied |
 //! | `identity` | a process, told apart from a later one with the same pid |
@@ -36,6 +37,7 @@ pub(crate) mod listed;
 pub(crate) mod loan;
 pub(crate) mod map;
 pub(crate) mod orphan;
+pub(crate) mod owned;
 pub(crate) mod pagemap;
 pub(crate) mod proc_file;
 pub(crate) mod ready;
