@@ -71,7 +71,8 @@ pub trait Pass: Sized {
     /// Where this value cannot be handed over.
     fn encode_pass<'a>(&'a self, out: &mut Passing<'a>) -> Result<(), EncodeError> {
         let _ = out;
-        const { fork_alone() }
+        const { assert_is_sent::<Self>() };
+        unreachable!("it does not compile")
     }
 
     /// Takes a value from the front of `input`, with its descriptors.
@@ -83,12 +84,18 @@ pub trait Pass: Sized {
     /// Where the bytes and descriptors are not those of a value of this type. What was taken until then is closed.
     fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
         let _ = input;
-        const { fork_alone() }
+        const { assert_is_sent::<Self>() };
+        unreachable!("it does not compile")
     }
 }
 
-const fn fork_alone<T>() -> T {
-    panic!("a type with an empty `impl Pass` is handed over by a fork alone; write its `encode_pass` and `decode_pass`")
+/// Fails to compile where it is used, which is not before somebody sends a `T`.
+const fn assert_is_sent<T>() {
+    // No type is so large; that a `T` is asked for makes the compiler wait for one.
+    assert!(
+        size_of::<T>() > isize::MAX as usize,
+        "a type with an empty `impl Pass` is handed over by a fork alone; write its `encode_pass` and `decode_pass`"
+    );
 }
 
 /// The methods of a type that is `Wire`.

@@ -69,7 +69,7 @@ pub enum DuplexRecvError {
     /// All that was sent is received, and the other end was dropped.
     Disconnected,
     /// All that was sent is received, and the process that had the other end was killed, or ended without dropping it. What
-    /// it had begun to send is dropped.
+    /// it had begun to send is dropped. Told once; then `Disconnected`.
     PeerDied(PeerDeath),
     /// This end belongs to another process.
     NotOwner,

@@ -52,7 +52,10 @@
 mod end;
 mod error;
 pub mod frame;
+mod hands;
 mod iter;
+mod receiving;
+mod sending;
 mod turn;
 
 pub use end::{Duplex, duplex};
