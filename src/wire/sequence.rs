@@ -187,7 +187,10 @@ impl<T: Pass> Pass for LinkedList<T> {
     }
     fn decode_pass(input: &mut Received<'_>) -> Result<Self, DecodeError> {
         let mut items = LinkedList::new();
-        receive_elements(input, T::decode_pass, |_, item| Ok(items.push_back(item)))?;
+        receive_elements(input, T::decode_pass, |_, item| {
+            items.push_back(item);
+            Ok(())
+        })?;
         Ok(items)
     }
 }
@@ -253,6 +256,9 @@ fn receive_vec<T: Pass>(input: &mut Received<'_>) -> Result<Vec<T>, DecodeError>
     }
     // Room for as many as have come, so the memory is at most a constant of the type times the bytes.
     let mut items = Vec::new();
-    receive_elements(input, T::decode_pass, |_, item| Ok(items.push(item)))?;
+    receive_elements(input, T::decode_pass, |_, item| {
+        items.push(item);
+        Ok(())
+    })?;
     Ok(items)
 }

@@ -228,7 +228,7 @@ fn descriptors_that_do_not_fit_are_told_and_closed() {
         }
         assert!(there.recv().unwrap().is_empty(), "the next message");
         drop(fill);
-        rustix::process::setrlimit(Resource::Nofile, limits.clone()).unwrap();
+        rustix::process::setrlimit(Resource::Nofile, limits).unwrap();
     }
     assert_eq!(descriptors(), before);
 }

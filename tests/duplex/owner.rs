@@ -16,6 +16,7 @@ pub const CASES: &[Case] = cases![
     a_child_that_closes_all_else_keeps_what_it_was_given,
     a_spawn_that_fails_hands_over_nothing,
     a_foreign_fork_owns_nothing,
+    a_foreign_copy_does_not_hide_a_clean_end,
     a_child_lets_go_of_what_it_was_not_given,
     a_panicking_child_closes_its_end,
     a_hundred_channels_go_to_one_child,
@@ -74,9 +75,9 @@ fn a_sibling_keeps_nothing_open() {
 
 fn an_end_inside_of_something_goes_with_it() {
     let (here, there) = duplex::<u8, u8>().unwrap();
-    let boxed = Some(vec![Box::new((1, there))]);
+    let mut boxed = vec![Some(Box::new((1, there)))];
     let child = tine::spawn(move || {
-        let (_, there) = *boxed.unwrap().pop().unwrap();
+        let (_, there) = *boxed.remove(0).unwrap();
         there.send(9).unwrap();
     })
     .unwrap();
@@ -188,6 +189,27 @@ fn a_foreign_fork_owns_nothing() {
     assert!(status.success());
     here.send(2).unwrap();
     assert_eq!(there.recv().unwrap(), 2, "its drop was none");
+}
+
+fn a_foreign_copy_does_not_hide_a_clean_end() {
+    let (here, there) = duplex::<u8, u8>().unwrap();
+    let (mut waiting, release) = std::io::pipe().unwrap();
+    // SAFETY: a case has one thread; the child waits for the end of a pipe and ends by `_exit`.
+    let pid = unsafe { libc::fork() };
+    if pid == 0 {
+        drop(release);
+        let _ = std::io::Read::read(&mut waiting, &mut [0]);
+        // SAFETY: as said.
+        unsafe { libc::_exit(0) };
+    }
+    there.send(1).unwrap();
+    drop(there);
+    assert!(matches!(here.send(1), Err(DuplexSendError::Disconnected(1))));
+    assert_eq!(here.recv_timeout(LONG).unwrap(), 1);
+    assert!(matches!(here.recv_timeout(LONG), Err(DuplexRecvError::Disconnected)));
+    drop(release);
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap();
 }
 
 fn a_child_lets_go_of_what_it_was_not_given() {

@@ -262,7 +262,7 @@ impl<D> Assembler<D> {
     /// Says that what came was not even a packet.
     pub(super) fn poison(&mut self, why: &'static str) -> Fault {
         self.partial = None;
-        Fault::Corrupt(*self.corrupt.get_or_insert(why))
+        Fault::Corrupt(self.corrupt.get_or_insert(why))
     }
 
     fn step<'p>(&mut self, packet: &'p [u8], sent: usize, descriptors: Option<Vec<D>>) -> Result<News<'p, D>, Fault> {
