@@ -18,6 +18,8 @@ pub const CASES: &[Case] = cases![
     a_foreign_fork_owns_nothing,
     a_foreign_copy_does_not_hide_a_clean_end,
     a_child_lets_go_of_what_it_was_not_given,
+    captures_that_are_kept_are_not_handed_over,
+    out_of_descriptors_is_an_error_and_leaks_nothing,
     a_panicking_child_closes_its_end,
     a_hundred_channels_go_to_one_child,
 ];
@@ -263,4 +265,37 @@ fn a_hundred_channels_go_to_one_child() {
         assert!(matches!(end.recv(), Err(DuplexRecvError::Disconnected)));
     }
     child.join().unwrap();
+}
+
+fn captures_that_are_kept_are_not_handed_over() {
+    let (here, there) = duplex::<u8, u8>().unwrap();
+    let child = Builder::new()
+        .keep_captures()
+        .spawn(move || matches!(there.send(1), Err(DuplexSendError::NotOwner(1))))
+        .unwrap();
+    let told = child.join().unwrap();
+    assert!(told, "the parent dropped nothing, so it gave nothing");
+    assert!(matches!(here.recv(), Err(DuplexRecvError::Disconnected)), "it was dropped with the captures");
+}
+
+fn out_of_descriptors_is_an_error_and_leaks_nothing() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let before = crate::support::descriptors();
+    let limits = getrlimit(Resource::Nofile);
+    let limit = |n| setrlimit(Resource::Nofile, Rlimit { current: Some(n), maximum: limits.maximum }).unwrap();
+    let mut fill = Vec::new();
+    limit(before.len() as u64 + 10);
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        fill.push(file);
+    }
+    for free in 0..2 {
+        assert_eq!(duplex::<u8, u8>().unwrap_err().raw_os_error(), Some(libc::EMFILE), "with {free} free");
+        drop(fill.pop());
+    }
+    let (here, there) = duplex::<u8, u8>().unwrap();
+    here.send(1).unwrap();
+    assert_eq!(there.recv().unwrap(), 1);
+    drop((here, there, fill));
+    setrlimit(Resource::Nofile, limits).unwrap();
+    assert_eq!(crate::support::descriptors(), before);
 }
