@@ -86,7 +86,7 @@ impl Patience {
         loop {
             let expected = signal.announce();
             let heard = heavy();
-            if let Some(found) = look(if sure { Look::Sure } else { Look::Peers }) {
+            if let Some(found) = look(if sure { Look::Sure } else { Look::Ring }) {
                 return Some(found);
             }
             // Soon, where a publisher may miss this sleeper. And after a wake in vain: it may have been the death of one thread
@@ -98,8 +98,9 @@ impl Patience {
                 (true, n) => earlier(deadline, Duration::from_millis(1 << n.min(6))),
             };
             let mut found = None;
+            // At the peers once all are watched: who dies between a look and the watch is not heard of before the slice is over.
             let wanted = || {
-                found = look(Look::Ring);
+                found = look(Look::Peers);
                 found.is_none()
             };
             let slept = roster::sleep_while(signal.word(), expected, None, wanted, until);

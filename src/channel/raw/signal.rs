@@ -97,10 +97,12 @@ impl Signal {
     #[cold]
     #[allow(dead_code)]
     pub(crate) fn wake(&self, n: u64) {
-        let marks = self.take(IN_POLL);
+        let marks = self.take(if seeded!("channel: one wake takes the mark") { ASLEEP | IN_POLL } else { IN_POLL });
         if marks & ASLEEP != 0 && (0..n).any(|_| wake_one(&self.word) == 0) {
             self.take(ASLEEP);
-            wake_all(&self.word);
+            if !seeded!("channel: the mark goes without a wake") {
+                wake_all(&self.word);
+            }
         }
         if marks & IN_POLL != 0 {
             ring();

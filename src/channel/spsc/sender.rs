@@ -348,7 +348,11 @@ impl<T: Plain> Sender<T> {
             None => Ok(None),
             Some(Ok(room)) => Ok(Some(room)),
             Some(Err(Err(Corrupt))) => Err(self.poison()),
-            Some(Err(Ok(peers))) => self.fault(peers).map(|()| None),
+            Some(Err(Ok(peers))) => {
+                // There may be room for less than was wanted: the next send is told, too.
+                header.filled.0.set_gone();
+                self.fault(peers).map(|()| None)
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The library's lock words, each file unchanged, under [loom](https://docs.rs/loom): every order in which threads may run
+//! The library's words of locks and channels, each file unchanged, under [loom](https://docs.rs/loom): every order in which threads may run
 //! (with up to three preemptions; two where somebody dies in a crowd), every value that a load may return, and a death at
 //! every step.
 //!
@@ -10,6 +10,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `raw` | the library's `src/sync/raw`, as it is |
+//! | `channel_raw` | its `src/channel/raw` |
 //! | `primitive` | what those files are built on: loom's atomics; who lives; sleeping and waking, as the kernel does it |
 //! | `world` | the threads of one run: their names, which of them dies and when, who sleeps on what |
 //! | `explore` | running a scene in all orders, and again for each step at which the doomed thread may die |
@@ -26,6 +27,10 @@ mod seeded;
 #[allow(dead_code)]
 mod raw;
 
+#[path = "../../../src/channel/raw/mod.rs"]
+#[allow(dead_code)]
+mod channel_raw;
+
 mod explore;
 mod guarded;
 mod primitive;
@@ -40,4 +45,5 @@ mod mutex;
 mod once;
 mod rwlock;
 mod semaphore;
+mod spsc;
 mod watch;

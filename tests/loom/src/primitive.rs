@@ -39,6 +39,20 @@ pub(crate) fn fence(ordering: Ordering) {
     }
 }
 
+/// The two fences of `src/sys/fence.rs`: what the kernel makes of them.
+pub(crate) fn light_fence() {
+    if !seeded!("channel: no light fence") {
+        fence(Ordering::SeqCst);
+    }
+}
+
+pub(crate) fn heavy() -> bool {
+    if !seeded!("channel: no heavy fence") {
+        fence(Ordering::SeqCst);
+    }
+    true
+}
+
 macro_rules! words {
     ($($(#[$doc:meta])* $Word:ident: $bits:ident),*) => {$(
         $(#[$doc])*
