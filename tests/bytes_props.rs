@@ -28,14 +28,11 @@ fn a_ring_of_bytes_does_what_its_model_says() {
 
 #[test]
 fn a_model_that_lacks_a_rule_is_found_out() {
-    let rules = [
-        Without::TheWordOfAFrame,
-        Without::DroppedReservations,
-        Without::Leaving,
-        Without::PartsOfWhatWasGivenUp,
-    ];
+    let rules =
+        [Without::TheWordOfAFrame, Without::DroppedReservations, Without::Leaving, Without::PartsOfWhatWasGivenUp];
     for without in rules {
-        let mut runner = TestRunner::new(Config { cases: 500, failure_persistence: None, max_shrink_iters: 0, ..Config::default() });
+        let mut runner =
+            TestRunner::new(Config { cases: 500, failure_persistence: None, max_shrink_iters: 0, ..Config::default() });
         let found = runner.run(&bytes(300), |data| {
             let outcome = std::panic::catch_unwind(|| bytes_ops::check_against(&data, without));
             outcome.map_err(|_| TestCaseError::fail("it differs"))

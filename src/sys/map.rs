@@ -371,7 +371,7 @@ mod tests {
     fn double_mappings_beyond_the_address_space_are_refused() {
         let page = page_size();
         let huge = isize::MAX as usize & !(page - 1);
-        for (head, body) in [(page, huge), (page, huge / 2 & !(page - 1)), (huge, huge), (page, 1 << 50)] {
+        for (head, body) in [(page, huge), (page, (huge / 2) & !(page - 1)), (huge, huge), (page, 1 << 50)] {
             let error = Map::twice(head, body).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::OutOfMemory, "{head} {body}: {error}");
         }

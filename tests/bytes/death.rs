@@ -5,8 +5,8 @@ use std::time::Duration;
 use tine::channel::bytes::{self, Receiver};
 use tine::channel::{RecvError, RecvTimeoutError, SendError, TryRecvError};
 
-use crate::pattern;
 use crate::cases;
+use crate::pattern;
 use crate::support::Case;
 
 pub const CASES: &[Case] = cases![

@@ -7,8 +7,8 @@ use tine::channel::bytes::{self, Receiver, Sender};
 use tine::channel::{RecvTimeoutError, SendTimeoutError, TryRecvError};
 use tine::{Shared, wait};
 
-use crate::pattern;
 use crate::cases;
+use crate::pattern;
 use crate::support::Case;
 
 #[path = "../models/bytes_frames.rs"]

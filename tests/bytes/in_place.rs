@@ -7,8 +7,8 @@ use tine::channel::bytes;
 use tine::channel::{SendError, TryRecvError};
 use tine::process::{SpawnError, raw};
 
-use crate::pattern;
 use crate::cases;
+use crate::pattern;
 use crate::support::Case;
 
 pub const CASES: &[Case] = cases![
@@ -160,7 +160,8 @@ fn copies_in_a_foreign_fork_do_nothing() {
         }
         pid => {
             let pid = rustix::process::Pid::from_raw(pid).expect("fork");
-            let (_, status) = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap().unwrap();
+            let (_, status) =
+                rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap().unwrap();
             assert_eq!(status.exit_status(), Some(0));
         }
     }

@@ -5,8 +5,8 @@ use std::io::IoSlice;
 use tine::channel::bytes::{self, Receiver, Sender};
 use tine::channel::{RecvError, TryRecvError, TrySendError};
 
-use crate::pattern;
 use crate::cases;
+use crate::pattern;
 use crate::support::Case;
 
 pub const CASES: &[Case] = cases![

@@ -108,7 +108,8 @@ fn a_sleeping_sender_is_woken_by_room() {
 }
 
 fn it_works_however_one_waits() {
-    for (sending, receiving) in [(Spin::Adaptive, Spin::Never), (Spin::Never, Spin::Adaptive), (Spin::Always, Spin::Always)]
+    for (sending, receiving) in
+        [(Spin::Adaptive, Spin::Never), (Spin::Never, Spin::Adaptive), (Spin::Always, Spin::Always)]
     {
         let (mut tx, mut rx) = bytes::channel(4096).unwrap();
         tx.set_spin(sending);

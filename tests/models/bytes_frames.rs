@@ -59,7 +59,11 @@ pub fn check(data: &[u8]) {
             4 => page.write(number as usize % 512 * 8, (0..8).fold(0, |word, _| word << 8 | byte())),
             5 | 6 => {
                 let sent = tx.try_send(&vec![byte() as u8; number as usize % 4200]);
-                sender_is_consistent(&mut sender_fooled, sent.is_err_and(|error| is_corrupt(error.into())), sent.is_ok());
+                sender_is_consistent(
+                    &mut sender_fooled,
+                    sent.is_err_and(|error| is_corrupt(error.into())),
+                    sent.is_ok(),
+                );
             }
             7 => {
                 let sent = tx.send_timeout(&vec![7; 4089 + number as usize % 9000], Duration::ZERO);

@@ -102,7 +102,12 @@ pub fn check_against(data: &[u8], without: Without) {
         let len = match byte() % 4 {
             0 => byte(),
             1 => byte() * 16,
-            2 => model.capacity.saturating_sub(model.used()).saturating_sub(8).saturating_add(byte() % 16).saturating_sub(8),
+            2 => model
+                .capacity
+                .saturating_sub(model.used())
+                .saturating_sub(8)
+                .saturating_add(byte() % 16)
+                .saturating_sub(8),
             _ => byte() << 8 | byte(),
         };
         let message: Vec<u8> = (0..len).map(|i| (i * 31 + number * 7) as u8).collect();

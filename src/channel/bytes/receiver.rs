@@ -45,7 +45,13 @@ pub(super) enum Next {
 impl Receiver {
     pub(super) fn new(ring: Ring, end: End) -> Receiver {
         let receiving = Receiving::new(ring.capacity() as u64);
-        Receiver { half: Half::new(ring, end, Side::Receiver), receiving, gathered: Vec::new(), whole: false, told: false }
+        Receiver {
+            half: Half::new(ring, end, Side::Receiver),
+            receiving,
+            gathered: Vec::new(),
+            whole: false,
+            told: false,
+        }
     }
 
     /// Receives the next message; waits while there is none.

@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::channel_raw::bytes::{Frame, Impossible, Receiving, Sending, WORD, Words};
+use crate::channel_raw::Corrupt;
+use crate::channel_raw::bytes::{Frame, Receiving, Sending, WORD, Words};
+use crate::channel_raw::cursor::Cursors;
 use crate::explore::{each_death, each_order};
 use crate::guarded::Guarded;
 use crate::primitive::{AtomicU64, Ordering};
@@ -14,15 +16,13 @@ const CAPACITY: u64 = 32;
 
 /// The page: both positions, and the bytes as words.
 struct Page {
-    tail: AtomicU64,
-    head: AtomicU64,
+    cursors: Cursors,
     words: [Guarded<u64>; CAPACITY as usize / 8],
 }
 
 impl Page {
     fn new() -> Rc<Page> {
-        let words = std::array::from_fn(|_| Guarded::new(0));
-        Rc::new(Page { tail: AtomicU64::new(0), head: AtomicU64::new(0), words })
+        Rc::new(Page { cursors: Cursors::new(0), words: std::array::from_fn(|_| Guarded::new(0)) })
     }
 
     fn at(&self, position: u64) -> &Guarded<u64> {
@@ -33,24 +33,21 @@ impl Page {
     #[track_caller]
     fn send(&self, sending: &mut Sending, word: u64) -> bool {
         let frame = Frame::whole(8);
-        if !sending.has_room(&self.head, frame.size()).expect("honest") {
+        if sending.room(&self.cursors, frame.size()).expect("honest") < frame.size() {
             return false;
         }
         may_die_here();
         self.at(sending.place()).set(word);
-        sending.commit(&self.tail, self, frame);
+        sending.commit(&self.cursors, self, frame);
         true
     }
 
     #[track_caller]
     fn receive(&self, receiving: &mut Receiving) -> Option<u64> {
-        let frame = receiving.look(&self.tail, self).expect("honest")?;
+        let frame = receiving.look(&self.cursors, self).expect("honest")?;
         assert_eq!(frame, Frame::whole(8));
-        if seeded!("bytes: head before the look") {
-            self.head.store(receiving.place() + 8, Ordering::Release);
-        }
         let word = self.at(receiving.place()).get();
-        receiving.release(&self.head, frame);
+        receiving.release(&self.cursors, frame);
         Some(word)
     }
 }
@@ -132,7 +129,7 @@ fn a_receiver_that_dies_gives_back_whole_frames() {
 
 /// A page on which words change at any time: what nobody but a peer that means harm does.
 struct Hostile {
-    tail: AtomicU64,
+    cursors: Cursors,
     words: [AtomicU64; CAPACITY as usize / 8],
 }
 
@@ -150,19 +147,19 @@ impl Words for Hostile {
 fn a_frame_that_grows_while_it_is_read() {
     each_order(|| {
         let words = std::array::from_fn(|_| AtomicU64::new(0));
-        let page = Rc::new(Hostile { tail: AtomicU64::new(0), words });
+        let page = Rc::new(Hostile { cursors: Cursors::new(0), words });
         let mut sending = Sending::new(CAPACITY);
         i_am(1);
-        sending.commit(&page.tail, &*page, Frame::whole(8));
+        sending.commit(&page.cursors, &*page, Frame::whole(8));
         let honest = page.words[0].load(Ordering::Relaxed);
         let scribbler = thread(2, {
             let page = Rc::clone(&page);
             move |_| page.words[0].store(honest + (1 << 20), Ordering::Relaxed)
         });
         let mut receiving = Receiving::new(CAPACITY);
-        match receiving.look(&page.tail, &*page) {
+        match receiving.look(&page.cursors, &*page) {
             Ok(frame) => assert!(frame.expect("it was sent").size() <= WORD + 8, "more than has arrived"),
-            Err(Impossible) => {}
+            Err(Corrupt) => {}
         }
         scribbler.join().unwrap();
     });
@@ -174,10 +171,11 @@ fn seeded_bugs_are_found() {
         module_path!(),
         &[
             ("frames_arrive_whole_and_in_order", "bytes: tail before the word", RACE),
-            ("frames_arrive_whole_and_in_order", "bytes: head before the look", RACE),
+            ("frames_arrive_whole_and_in_order", "channel: tail read early", RACE),
+            ("frames_arrive_whole_and_in_order", "channel: head before copy", RACE),
             ("frames_arrive_whole_and_in_order", "nothing acquires", RACE),
             ("frames_arrive_whole_and_in_order", "nothing releases", RACE),
-            ("a_sender_that_dies_leaves_whole_frames", "bytes: tail before the word", "honest: Impossible"),
+            ("a_sender_that_dies_leaves_whole_frames", "bytes: tail before the word", "honest: Corrupt"),
             ("a_frame_that_grows_while_it_is_read", "bytes: length read twice", "more than has arrived"),
         ],
     );
