@@ -20,7 +20,7 @@ pub const CASES: &[Case] = cases![
     words_that_are_impossible_are_corrupt,
 ];
 
-use bytes_frames::{HEADER, Page};
+use bytes_frames::{HEADER, Page, frame_word};
 
 /// A child writes all over the channel's memory, as fast as it can, while this process sends and receives.
 fn a_page_that_is_overwritten_meanwhile() {
@@ -38,7 +38,7 @@ fn a_page_that_is_overwritten_meanwhile() {
                 let at = random as usize >> 8;
                 match random % 4 {
                     // Some words of frames are as they should be, but for their length.
-                    0 => page.write(HEADER + at % 512 * 8, 0b101100 << 58 | random >> 62 << 56 | random >> 32 & 0x1fff),
+                    0 => page.write(HEADER + at % 512 * 8, frame_word(random >> 62, (random >> 32) % 8192)),
                     1 => page.write(HEADER + at % 512 * 8, random),
                     // Both positions near to each other, or anywhere.
                     2 => page.write(at % 2 * 128, random >> 20 & 0xfff8),
@@ -100,16 +100,22 @@ fn an_end_that_was_fooled_is_of_no_more_use() {
 }
 
 fn words_that_are_impossible_are_corrupt() {
-    let mark = 0b101100_u64 << 58;
-    let (whole, more) = (3_u64 << 56, 0_u64);
-    let words =
-        [0, u64::MAX, mark | whole | 105, mark | whole | 4088, mark | whole | (1 << 56) - 1, mark | more | 100, 100];
+    let (whole, more) = (3, 0);
+    let words = [
+        0,
+        u64::MAX,
+        frame_word(whole, 105),
+        frame_word(whole, 4088),
+        frame_word(whole, (1 << 56) - 1),
+        frame_word(more, 100),
+        100,
+    ];
     for word in words {
         let (_tx, mut rx) = fooled(|page| page.write(HEADER, word));
         assert_eq!(rx.try_recv(), Err(TryRecvError::Corrupt), "{word:#x}");
     }
     // Possible, if wrong: what is told is what is there.
-    let (_tx, mut rx) = fooled(|page| page.write(HEADER, mark | whole | 97));
+    let (_tx, mut rx) = fooled(|page| page.write(HEADER, frame_word(whole, 97)));
     assert_eq!(rx.try_recv().unwrap(), pattern(1, 100)[..97]);
     for tail in [1, 104, 113, 4096 + 8, u64::MAX, u64::MAX - 7] {
         let (_tx, mut rx) = fooled(|page| page.write(0, tail));

@@ -52,7 +52,7 @@ pub fn check(data: &[u8]) {
         match operation % 12 {
             0 => page.write(HEADER + number as usize % 512 * 8, (0..8).fold(0, |word, _| word << 8 | byte())),
             // The word of a frame, of any kind and length.
-            1 => page.write(HEADER + byte() as usize * 8 % 4096, 0b101100 << 58 | byte() % 4 << 56 | number % 5000),
+            1 => page.write(HEADER + byte() as usize * 8 % 4096, frame_word(byte(), number % 5000)),
             // The positions, near to where they are or anywhere.
             2 => page.write(0, number * 8 % 20_000),
             3 => page.write(128, number * 8 % 20_000),
@@ -100,6 +100,11 @@ pub fn check(data: &[u8]) {
             }
         }
     }
+}
+
+/// The word of a frame of `len` bytes.
+pub fn frame_word(kind: u64, len: u64) -> u64 {
+    (0b101100 << 58) | ((kind % 4) << 56) | len
 }
 
 fn sender_is_consistent(fooled: &mut bool, corrupt: bool, sent: bool) {
