@@ -17,6 +17,8 @@ pub const CASES: &[Case] = cases![
     a_sender_that_exits_without_closing_has_died,
     a_sender_stopped_in_a_message_holds_nobody_up,
     a_child_that_never_ran_is_told,
+    another_takes_the_place_of_a_dead_sender,
+    another_takes_the_place_of_a_dead_receiver,
 ];
 
 const LONG: Duration = Duration::from_secs(20);
@@ -160,4 +162,39 @@ fn a_child_that_never_ran_is_told() {
     child.kill().unwrap();
     assert!(matches!(rx.recv_timeout(LONG), Err(RecvTimeoutError::PeerDied(_))));
     child.wait().unwrap();
+}
+
+fn another_takes_the_place_of_a_dead_sender() {
+    let (mut tx, mut rx) = bytes::channel(4096).unwrap();
+    let child = crate::support::in_child(|| {
+        tx.take_over().unwrap();
+        tx.send(b"from the first").unwrap();
+        let _ = tx.send_timeout(&[1; 10_000], Duration::ZERO);
+    });
+    assert!(child.success());
+    tx.take_over().unwrap();
+    tx.send(b"from the second").unwrap();
+    assert_eq!(rx.recv_timeout(LONG).unwrap(), b"from the first");
+    assert_eq!(rx.recv_timeout(LONG).unwrap(), b"from the second", "not the half message between them");
+    assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+}
+
+fn another_takes_the_place_of_a_dead_receiver() {
+    let (mut tx, mut rx) = bytes::channel(4096).unwrap();
+    let child = tine::spawn(move || {
+        tx.send(&[1; 50_000]).unwrap();
+        tx.send(b"second").unwrap();
+    })
+    .unwrap();
+    crate::support::until("it waits for room", || rx.len() > 2048);
+    let first = crate::support::in_child(|| {
+        rx.take_over().unwrap();
+        // A part of it, or all if the sender is as fast.
+        let _ = rx.recv_timeout(Duration::ZERO);
+    });
+    assert!(first.success());
+    rx.take_over().unwrap();
+    assert_eq!(rx.recv_timeout(LONG).unwrap(), b"second", "not the rest of what the first has begun to take out");
+    assert_eq!(rx.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
+    child.join().unwrap();
 }

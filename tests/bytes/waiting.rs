@@ -68,7 +68,7 @@ fn a_message_that_was_given_up_is_none() {
 }
 
 fn what_has_come_is_kept_for_the_next_call() {
-    let (mut tx, mut rx) = bytes::channel(4096).unwrap();
+    let (tx, mut rx) = bytes::channel(4096).unwrap();
     let (half, whole) = (Shared::new(Event::new()).unwrap(), pattern(1, 50_000));
     let child = tine::spawn(|| {
         half.wait();

@@ -1,6 +1,7 @@
 //! The receiving end.
 
 use std::fmt;
+use std::io;
 use std::mem;
 use std::time::Duration;
 
@@ -171,6 +172,21 @@ impl Receiver {
         self.half.patience.set(spin);
     }
 
+    /// Makes this handle the calling process's, whosever it was, and goes on where that one stopped.
+    ///
+    /// As [`Sender::take_over`](super::Sender::take_over). A message longer than the ring of which that one has taken out a part
+    /// is not received.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` where the channel's memory was overwritten; what `/proc` says where it does not tell who this process is.
+    pub fn take_over(&mut self) -> io::Result<()> {
+        // A copy of what that one had gathered by then.
+        self.forget_gathered();
+        let receiving = &mut self.receiving;
+        self.half.take_over(|ring| receiving.take_over(&ring.header().cursors))
+    }
+
     fn take(&mut self, until: Until) -> Result<Vec<u8>, Refused> {
         let mut message = Vec::new();
         self.take_into(&mut message, until)?;
@@ -210,6 +226,10 @@ impl Receiver {
                     return Err(self.half.poison().into());
                 }
             };
+            if self.receiving.is_lost(frame) {
+                self.release(frame);
+                continue;
+            }
             if frame.begins && frame.ends {
                 // What has come before without an end was given up.
                 self.forget_gathered();

@@ -1,7 +1,7 @@
 //! The sending end.
 
 use std::fmt;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ impl Sender {
     /// As [`send`](Self::send), with the message in pieces: what is received is one.
     ///
     /// ```
-    /// use std::io::IoSlice;
+    /// use std::io::{self, IoSlice};
     /// use tine::channel::bytes;
     ///
     /// # fn main() -> Result<(), tine::Error> {
@@ -164,6 +164,22 @@ impl Sender {
     /// How to wait for room.
     pub fn set_spin(&mut self, spin: Spin) {
         self.half.patience.set(spin);
+    }
+
+    /// Makes this handle the calling process's, whosever it was, and goes on where that one stopped.
+    ///
+    /// For handles that were copied by a fork that is none of [`spawn`](crate::spawn)'s, which nobody hands over; and for who
+    /// takes the place of a process that has died. The one who had it must not use it any more: of two that send by one end,
+    /// messages are lost or mixed, and both may be told `Corrupt`.
+    ///
+    /// A message longer than the ring in which that one stopped was not sent.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidData` where the channel's memory was overwritten; what `/proc` says where it does not tell who this process is.
+    pub fn take_over(&mut self) -> io::Result<()> {
+        let sending = &mut self.sending;
+        self.half.take_over(|ring| sending.take_over(&ring.header().cursors))
     }
 
     #[inline]

@@ -1,5 +1,6 @@
 //! What a sender and a receiver have in common.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use super::ring::{Header, Ring};
@@ -102,6 +103,17 @@ impl Half {
             // Who sleeps does not watch this process yet.
             Half::given(self.side, header).wake_all();
         }
+        Ok(())
+    }
+
+    /// Makes this end the calling process's. `take_over` makes its position the page's.
+    pub(super) fn take_over(&mut self, take_over: impl FnOnce(&Ring) -> Result<(), Corrupt>) -> io::Result<()> {
+        self.end.take_over(self.ring.header().ends())?;
+        if take_over(&self.ring).is_err() {
+            return Err(self.poison().receiving().into());
+        }
+        // Who sleeps does not watch this process yet.
+        Half::given(self.side, self.ring.header()).wake_all();
         Ok(())
     }
 

@@ -100,6 +100,12 @@ impl Sending {
         Sending { capacity, cursor: SendCursor::new(capacity) }
     }
 
+    /// Goes on where another sender has stopped.
+    pub(crate) fn take_over(&mut self, cursors: &Cursors) -> Result<(), Corrupt> {
+        self.cursor.take_over(cursors)?;
+        aligned(self.cursor.position()).map(drop)
+    }
+
     /// Where the bytes of the next frame go.
     #[inline]
     pub(crate) fn place(&self) -> u64 {
@@ -152,15 +158,26 @@ impl Sending {
 pub(crate) struct Receiving {
     capacity: u64,
     cursor: ReceiveCursor,
-    /// The last frame did not end its message.
-    inside: bool,
+    /// What the last frame leaves open.
+    open: Open,
+}
+
+/// Which frames may follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Open {
+    /// One that begins a message.
+    Nothing,
+    /// Also one that goes on.
+    Message,
+    /// The same, but of a message of which this receiver has not had the beginning.
+    Unknown,
 }
 
 impl Receiving {
     /// As [`Sending::new`].
     pub(crate) fn new(capacity: u64) -> Receiving {
         debug_assert!(capacity.is_power_of_two() && capacity >= 2 * WORD);
-        Receiving { capacity, cursor: ReceiveCursor::new(capacity), inside: false }
+        Receiving { capacity, cursor: ReceiveCursor::new(capacity), open: Open::Nothing }
     }
 
     /// Where the bytes of the next frame are.
@@ -183,13 +200,29 @@ impl Receiving {
             frame.len = words.read(position) & LEN;
         }
         // What goes on, goes on from something.
-        if frame.begins || self.inside { Ok(Some(frame)) } else { Err(Corrupt) }
+        if frame.begins || self.open != Open::Nothing { Ok(Some(frame)) } else { Err(Corrupt) }
+    }
+
+    /// Goes on where another receiver has stopped, which may have been between two frames of one message.
+    pub(crate) fn take_over(&mut self, cursors: &Cursors) -> Result<(), Corrupt> {
+        self.cursor.take_over(cursors)?;
+        self.open = Open::Unknown;
+        aligned(self.cursor.position()).map(drop)
+    }
+
+    /// Whether a frame that was found belongs to a message of which this receiver has not had the beginning.
+    pub(crate) fn is_lost(&self, frame: Frame) -> bool {
+        !frame.begins && self.open == Open::Unknown
     }
 
     /// The frame that [`look`](Self::look) has found is not needed any more.
     #[inline]
     pub(crate) fn release(&mut self, cursors: &Cursors, frame: Frame) {
-        self.inside = !frame.ends;
+        self.open = match frame {
+            Frame { ends: true, .. } => Open::Nothing,
+            frame if self.is_lost(frame) => Open::Unknown,
+            _ => Open::Message,
+        };
         self.cursor.advance(cursors, frame.size());
     }
 }
