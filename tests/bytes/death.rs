@@ -5,6 +5,9 @@ use std::time::Duration;
 use tine::channel::bytes::{self, Receiver};
 use tine::channel::{RecvError, RecvTimeoutError, SendError, TryRecvError};
 
+use tine::Shared;
+use tine::sync::Event;
+
 use crate::cases;
 use crate::pattern;
 use crate::support::Case;
@@ -179,6 +182,7 @@ fn another_takes_the_place_of_a_dead_sender() {
     assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
 }
 
+/// It has taken out a part of a message longer than the ring, which nobody has then.
 fn another_takes_the_place_of_a_dead_receiver() {
     let (mut tx, mut rx) = bytes::channel(4096).unwrap();
     let child = tine::spawn(move || {
@@ -187,13 +191,23 @@ fn another_takes_the_place_of_a_dead_receiver() {
     })
     .unwrap();
     crate::support::until("it waits for room", || rx.len() > 2048);
-    let first = crate::support::in_child(|| {
+    // So that it is a part and not all.
+    child.signal(tine::process::Signal::STOP).unwrap();
+    let (taken, known) = (Shared::new(Event::new()).unwrap(), Shared::new(Event::new()).unwrap());
+    let first = tine::spawn(|| {
         rx.take_over().unwrap();
-        // A part of it, or all if the sender is as fast.
-        let _ = rx.recv_timeout(Duration::ZERO);
-    });
-    assert!(first.success());
+        let half = rx.recv_timeout(Duration::ZERO) == Err(RecvTimeoutError::Timeout) && rx.is_empty();
+        taken.set();
+        // The sender is not to find that there is no receiver.
+        known.wait();
+        half
+    })
+    .unwrap();
+    taken.wait();
     rx.take_over().unwrap();
+    known.set();
+    assert!(first.join().unwrap());
+    child.signal(tine::process::Signal::CONT).unwrap();
     assert_eq!(rx.recv_timeout(LONG).unwrap(), b"second", "not the rest of what the first has begun to take out");
     assert_eq!(rx.recv_timeout(LONG), Err(RecvTimeoutError::Disconnected));
     child.join().unwrap();

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tine::channel::bytes;
 use tine::channel::{SendError, TryRecvError};
-use tine::process::{SpawnError, raw};
+use tine::process::SpawnError;
 
 use crate::cases;
 use crate::pattern;
@@ -166,10 +166,12 @@ fn copies_in_a_foreign_fork_do_nothing() {
         }
     }
     assert_eq!(message.to_vec(), b"first");
-    drop((message, room));
+    drop(room);
+    assert_eq!(tx.len(), 16 + 16, "the room of what is being read is not the sender's");
+    drop(message);
+    assert_eq!(tx.len(), 16);
     assert_eq!(rx.recv().unwrap(), b"second");
     assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
-    let _ = raw::fork;
 }
 
 fn slices_between_those_who_trust() {

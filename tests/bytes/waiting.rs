@@ -63,7 +63,12 @@ fn a_message_that_was_given_up_is_none() {
             assert_eq!(rx.try_recv().unwrap(), pattern(i, 50), "the next one");
         }
     }
-    drop(tx);
+    // A part is gathered, and a message in parts follows.
+    assert_eq!(tx.send_timeout(&[7; 100_000], Duration::ZERO), Err(SendTimeoutError::Timeout(())));
+    assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+    let child = tine::spawn(move || tx.send(&pattern(1, 50_000)).unwrap()).unwrap();
+    assert!(rx.recv_timeout(LONG).unwrap() == pattern(1, 50_000));
+    child.join().unwrap();
     assert_eq!(rx.recv(), Err(RecvError::Disconnected));
 }
 
