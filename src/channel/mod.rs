@@ -2,6 +2,7 @@
 //!
 //! | | sends | ends |
 //! |---|---|---|
+//! | [`bytes`] | messages of any length, in place or copied | one sender, one receiver |
 //! | [`spsc`] | values of one size, bytes as they are | one sender, one receiver; the fastest |
 //!
 //! # Whose an end is
@@ -32,6 +33,7 @@
 //! blocks nobody. The other side is told `PeerDied`, with the pid, once it has received all that was sent; who waits
 //! is woken.
 
+pub mod bytes;
 pub mod duplex;
 mod end;
 mod error;

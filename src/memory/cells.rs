@@ -97,14 +97,33 @@ impl<T: Plain> Cells<'_, T> {
         Ok(())
     }
 
+    /// `len` of them, from `offset` on.
+    pub(crate) fn part(self, offset: usize, len: usize) -> Result<Self, OutOfRange> {
+        span(offset, len, self.len)?;
+        // SAFETY: `offset` is at most the number of the mapped cells.
+        Ok(Cells { ptr: unsafe { self.ptr.add(offset) }, len, mapped: PhantomData })
+    }
+
     pub(crate) fn to_vec(self) -> Vec<T> {
-        let mut values: Vec<T> = Vec::with_capacity(self.len);
-        // SAFETY: the vector has room for `len` values, all of which are set before its length says so.
-        unsafe {
-            copy::<T, Out>(self.ptr.as_ptr().cast(), values.as_mut_ptr().cast(), self.len * size_of::<T>());
-            values.set_len(self.len);
-        }
+        let mut values = Vec::new();
+        self.append_to(&mut values);
         values
+    }
+
+    /// Appends all of them.
+    pub(crate) fn append_to(self, values: &mut Vec<T>) {
+        match values.is_empty() {
+            true => values.reserve_exact(self.len),
+            false => values.reserve(self.len),
+        }
+        let had = values.len();
+        // SAFETY: behind its values the vector has room for as many as there are cells, all of which are set before its
+        // length says so. Every pattern of bytes is a valid `T`.
+        unsafe {
+            let target = values.as_mut_ptr().add(had).cast();
+            copy::<T, Out>(self.ptr.as_ptr().cast(), target, self.len * size_of::<T>());
+            values.set_len(had + self.len);
+        }
     }
 }
 

@@ -108,7 +108,7 @@ impl From<OutOfRange> for io::Error {
 }
 
 /// `n` elements from `offset`, where there are `len`.
-fn span(offset: usize, n: usize, len: usize) -> Result<Range<usize>, OutOfRange> {
+pub(crate) fn span(offset: usize, n: usize, len: usize) -> Result<Range<usize>, OutOfRange> {
     let out = OutOfRange { start: offset, end: offset.saturating_add(n), len };
     match offset.checked_add(n) {
         Some(end) if end <= len => Ok(offset..end),

@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 
 /// What a fork does to the pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +115,47 @@ impl Map {
             return Map::file(file.as_fd(), len, Sharing::Shared, Access::ReadWrite);
         }
         Map::anonymous(len, Sharing::Shared, false)
+    }
+
+    /// Zeroed memory shared with every child, the second part of which is there twice:
+    ///
+    /// ```text
+    ///   ptr        ptr + head           ptr + head + body
+    ///    | head bytes | body: page 0 .. n   | the same pages, 0 .. n |
+    /// ```
+    ///
+    /// So a run of up to `body` bytes that begins anywhere in the body lies in one piece, though the ring of pages ends in
+    /// it. `len` is that of all three parts. Both lengths are whole pages, and not 0.
+    ///
+    /// The second view is made by a `mremap` of length 0, which maps pages that are shared once more. It needs no
+    /// descriptor, so that a thousand of these take none, and no file, whose length a program may limit (RLIMIT_FSIZE).
+    pub(crate) fn twice(head: usize, body: usize) -> io::Result<Map> {
+        let page = page_size();
+        assert!(head.is_multiple_of(page) && body.is_multiple_of(page) && head > 0 && body > 0, "whole pages");
+        let once = head.checked_add(body);
+        let total = once.and_then(|once| once.checked_add(body)).filter(|&total| total <= isize::MAX as usize);
+        let (Some(once), Some(total)) = (once, total) else { return Err(too_large(body)) };
+        // SAFETY: a null hint without MAP_FIXED never replaces an existing mapping.
+        let base = unsafe {
+            rustix::mm::mmap_anonymous(
+                ptr::null_mut(),
+                total,
+                ProtFlags::empty(),
+                MapFlags::PRIVATE | MapFlags::NORESERVE,
+            )
+        }?;
+        // On the list as shared from here on: of the memory in it that is shared, all is ours.
+        let map = Map::own(base, total, 0, total, true);
+        let (first, second) = (base.cast::<u8>(), base.cast::<u8>().wrapping_add(once));
+        // SAFETY: both calls replace pages of the reservation above, which nobody else knows yet, and which keeps
+        // others out of the range meanwhile. The second call's old range is what the first one has mapped.
+        unsafe {
+            let prot = ProtFlags::READ | ProtFlags::WRITE;
+            rustix::mm::mmap_anonymous(first.cast(), once, prot, MapFlags::SHARED | MapFlags::FIXED)?;
+            let body_at = first.add(head).cast();
+            rustix::mm::mremap_fixed(body_at, 0, body, MremapFlags::MAYMOVE, second.cast())?;
+        }
+        Ok(map)
     }
 
     fn own(base: *mut core::ffi::c_void, total: usize, guard: usize, len: usize, shared: bool) -> Map {
@@ -298,6 +339,41 @@ mod tests {
                 let error = Map::anonymous(len, Sharing::Private, guards).unwrap_err();
                 assert_eq!(error.kind(), io::ErrorKind::OutOfMemory, "{len}: {error}");
             }
+        }
+    }
+
+    #[test]
+    fn the_second_view_is_of_the_same_pages_and_stays_so_in_children() {
+        let page = page_size();
+        let map = Map::twice(page, 2 * page).unwrap();
+        assert_eq!(map.len(), 5 * page);
+        let byte = |at: usize| map.as_ptr().as_ptr().wrapping_add(at);
+        // SAFETY: all of it lies in the mapping, and no reference leads there.
+        let (get, set) =
+            (|at| unsafe { byte(at).read_volatile() }, |at, value| unsafe { byte(at).write_volatile(value) });
+        for at in [0, page - 1, page, 2 * page - 1] {
+            set(page + at, 7);
+            assert_eq!(get(3 * page + at), 7, "seen in the second view");
+            set(3 * page + at, 8);
+            assert_eq!(get(page + at), 8, "seen in the first");
+        }
+        assert_eq!((get(0), get(page - 1)), (0, 0), "the head is apart");
+        let status = forked(|| {
+            set(5 * page - 1, 9);
+            i32::from(get(3 * page - 1) != 9)
+        });
+        assert_eq!((status, get(3 * page - 1)), (0, 9), "the child has the same two views of the same pages");
+        let base = map.as_ptr().as_ptr() as usize;
+        assert!(ours(&registry(), base, base + map.len()));
+    }
+
+    #[test]
+    fn double_mappings_beyond_the_address_space_are_refused() {
+        let page = page_size();
+        let huge = isize::MAX as usize & !(page - 1);
+        for (head, body) in [(page, huge), (page, (huge / 2) & !(page - 1)), (huge, huge), (page, 1 << 50)] {
+            let error = Map::twice(head, body).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::OutOfMemory, "{head} {body}: {error}");
         }
     }
 

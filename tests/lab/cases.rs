@@ -3,8 +3,8 @@ use super::campaign::{self, Mode, Plan};
 use super::finding::{Kind, Tally};
 use super::operation::Operation;
 use super::operations::{
-    barrier, chunks, condvar, event, frames, mutex, once, rwlock, segment, semaphore, spawn, spsc, toy_lock, toy_ring,
-    toy_share,
+    barrier, bytes, chunks, condvar, event, frames, mutex, once, rwlock, segment, semaphore, spawn, spsc, toy_lock,
+    toy_ring, toy_share,
 };
 use super::{table, trace};
 use crate::cases;
@@ -212,6 +212,14 @@ campaigns! {
     spsc_recv_slice: spsc::recv_slice(), Kill 200;
     spsc_peek: spsc::peek(), Kill 200;
     spsc_close_receiver: spsc::close_receiver(), Kill 200;
+
+    bytes_send: bytes::send(), Kill 200, Wake 60;
+    bytes_send_long: bytes::send_long(), Kill 200, Wake 60;
+    bytes_reserve: bytes::reserve(), Kill 150;
+    bytes_close_sender: bytes::close_sender(), Kill 100;
+    bytes_recv: bytes::recv(), Kill 200, Wake 60;
+    bytes_recv_long: bytes::recv_long(), Kill 100;
+    bytes_peek: bytes::peek(), Kill 150;
 
     spawn_and_join: spawn::spawn_and_join(), KillAtCalls 1;
     spawn_detached: spawn::spawn_detached(), KillAtCalls 1;

@@ -1,5 +1,6 @@
 //! What the lab is used on.
 pub mod barrier;
+pub mod bytes;
 pub mod chunks;
 pub mod condvar;
 pub mod event;

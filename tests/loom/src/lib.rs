@@ -10,7 +10,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `raw` | the library's `src/sync/raw`, as it is |
-//! | `channel_raw` | its `src/channel/raw` |
+//! | `channel_raw` | the library's `src/channel/raw`, as it is |
 //! | `primitive` | what those files are built on: loom's atomics; who lives; sleeping and waking, as the kernel does it |
 //! | `world` | the threads of one run: their names, which of them dies and when, who sleeps on what |
 //! | `explore` | running a scene in all orders, and again for each step at which the doomed thread may die |
@@ -39,6 +39,7 @@ mod twins;
 mod world;
 
 mod barrier;
+mod bytes;
 mod condvar;
 mod event;
 mod mutex;

@@ -1,0 +1,242 @@
+//! `channel::bytes`: sending, receiving and closing; in place, copied, and in parts.
+//!
+//! The processes of the lab are forked bare, so nothing hands the ends over: each takes over the end that it uses.
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tine::Shared;
+use tine::channel::bytes::{self, Receiver, Sender};
+use tine::channel::{Spin, TryRecvError};
+
+use crate::lab::board::Gate;
+use crate::lab::operation::{ALLOCATES, Operation, Start};
+
+tine::share! {
+    pub struct Page {
+        gate: Gate,
+        /// What a bystander has received, plus one; or that it was told of the end.
+        got: AtomicU64,
+    }
+}
+
+const TOLD: u64 = 1 << 40;
+const TORN: u64 = 1 << 41;
+const CAPACITY: usize = 4096;
+/// Two and a bit of it fill the ring.
+const SOME: usize = 1500;
+/// Longer than the ring.
+const LONG: usize = 6000;
+
+pub struct Home {
+    sender: RefCell<Option<Sender>>,
+    receiver: RefCell<Option<Receiver>>,
+    page: Shared<Page>,
+}
+
+fn message(n: usize, len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 31 + n) as u8).collect()
+}
+
+/// The number of a message: its length, if it is whole.
+fn number(message: &[u8]) -> u64 {
+    let n = usize::from(message.first().copied().unwrap_or(0));
+    if message == self::message(n, message.len()) { message.len() as u64 } else { TORN }
+}
+
+/// A ring into which `SENT` were sent, and of these `RECEIVED` received.
+fn home<const SENT: usize, const RECEIVED: usize>() -> Home {
+    let (mut sender, mut receiver) = bytes::channel(CAPACITY).expect("shared memory");
+    for n in 1..=SENT {
+        sender.send(&message(n, SOME + n)).expect("there is room");
+        if n <= RECEIVED {
+            assert_eq!(receiver.recv().expect("it was sent").len(), SOME + n);
+        }
+    }
+    // Where nobody looks again before it sleeps, a path depends on nobody's speed.
+    sender.set_spin(Spin::Never);
+    receiver.set_spin(Spin::Never);
+    let page = Shared::new(Page { gate: Gate::new(), got: AtomicU64::new(0) }).expect("shared memory");
+    Home { sender: RefCell::new(Some(sender)), receiver: RefCell::new(Some(receiver)), page }
+}
+
+fn sender(home: &Home) -> Sender {
+    let mut sender = home.sender.take().expect("each process takes it once");
+    sender.take_over().expect("the page is whole");
+    sender
+}
+
+fn receiver(home: &Home) -> Receiver {
+    let mut receiver = home.receiver.take().expect("each process takes it once");
+    receiver.take_over().expect("the page is whole");
+    receiver
+}
+
+/// All that a process does the first time only.
+fn warm() {
+    let (mut sender, mut receiver) = bytes::channel(CAPACITY).expect("shared memory");
+    sender.set_spin(Spin::Never);
+    receiver.set_spin(Spin::Never);
+    sender.send(&[0; CAPACITY - 8]).expect("there is room");
+    assert!(sender.send_timeout(b"", Duration::from_micros(1)).is_err());
+    assert!(receiver.recv().is_ok());
+    assert!(receiver.recv_timeout(Duration::from_micros(1)).is_err());
+    drop(receiver);
+    assert!(sender.try_send(b"").is_err());
+}
+
+fn receive(home: &Home) {
+    let mut receiver = receiver(home);
+    let noted = receiver.recv().map_or(TOLD, |message| number(&message) + 1);
+    home.page.got.store(noted, Ordering::SeqCst);
+    // Its end stays open: the victim is not to hear of it.
+    std::mem::forget(receiver);
+}
+
+fn receive_behind_the_gate(home: &Home) {
+    home.page.gate.wait();
+    receive(home);
+}
+
+fn close_receiver_behind_the_gate(home: &Home) {
+    let receiver = receiver(home);
+    home.page.gate.wait();
+    drop(receiver);
+}
+
+fn send_one(home: &Home) {
+    let mut sender = sender(home);
+    let sent = sender.send(&message(50, SOME + 50)).is_ok();
+    home.page.got.store(if sent { 51 } else { TOLD }, Ordering::SeqCst);
+    std::mem::forget(sender);
+}
+
+fn send_behind_the_gate(home: &Home) {
+    home.page.gate.wait();
+    send_one(home);
+}
+
+fn send_long_behind_the_gate(home: &Home) {
+    home.page.gate.wait();
+    let mut sender = sender(home);
+    let sent = sender.send(&message(60, LONG)).is_ok();
+    home.page.got.store(if sent { 61 } else { TOLD }, Ordering::SeqCst);
+    std::mem::forget(sender);
+}
+
+fn kind(error: TryRecvError) -> &'static str {
+    match error {
+        TryRecvError::Empty => "empty",
+        TryRecvError::Disconnected => "closed",
+        TryRecvError::PeerDied(_) => "died",
+        TryRecvError::NotOwner => "not owner",
+        _ => "corrupt",
+    }
+}
+
+/// What is in the ring, and how it ends; what a bystander got; and that the ring works.
+fn look(home: &Home) -> String {
+    let got = home.page.got.load(Ordering::SeqCst);
+    let mut receiver = receiver(home);
+    let mut there = Vec::new();
+    let end = loop {
+        match receiver.try_recv() {
+            Ok(message) => there.push(number(&message)),
+            Err(error) => break kind(error),
+        }
+    };
+    let mut sender = sender(home);
+    let works = (0..9).all(|n| {
+        let message = message(n, n * 400);
+        sender.try_send(&message).is_ok() && receiver.try_recv() == Ok(message)
+    });
+    let fills = (0..10).filter(|&n| sender.try_send(&message(n, 1016)).is_ok()).count();
+    format!("{there:?}, {end}, got {got}, works {works}, holds {fills}")
+}
+
+fn from_sending<L>(operation: Operation<Home, L>) -> Operation<Home, L> {
+    operation
+        .warm(warm)
+        .wake(|home| home.page.gate.open())
+        .from(Start::new("empty", home::<0, 0>))
+        .from(Start::new("one there", home::<1, 0>))
+        .from(Start::new("about to wrap", home::<2, 1>))
+        .from(Start::new("empty, received from asleep", home::<2, 2>).beside(receive))
+}
+
+pub fn send() -> Operation<Home, (Sender, Vec<u8>)> {
+    let act = |_: &Home, (sender, message): &mut (Sender, Vec<u8>)| {
+        let _ = sender.send(message);
+    };
+    from_sending(Operation::new("bytes send", |home| (sender(home), message(9, SOME + 9)), act, look))
+        .from(Start::new("full, received from later", home::<2, 0>).beside(receive_behind_the_gate))
+        .from(Start::new("full, closed later", home::<2, 0>).beside(close_receiver_behind_the_gate))
+}
+
+/// In parts: there is a message when the last is there.
+pub fn send_long() -> Operation<Home, (Sender, Vec<u8>)> {
+    let act = |_: &Home, (sender, message): &mut (Sender, Vec<u8>)| {
+        let _ = sender.send(message);
+    };
+    Operation::new("bytes send, longer than the ring", |home| (sender(home), message(9, LONG)), act, look)
+        .warm(warm)
+        .wake(|home| home.page.gate.open())
+        .unsteady("how often it waits for room depends on how fast the receiver makes some")
+        .from(Start::new("empty, received from asleep", home::<2, 2>).beside(receive))
+        .from(Start::new("closed later", home::<2, 2>).beside(close_receiver_behind_the_gate))
+}
+
+pub fn reserve() -> Operation<Home, (Sender, Vec<u8>)> {
+    let act = |_: &Home, (sender, message): &mut (Sender, Vec<u8>)| {
+        if let Ok(mut room) = sender.try_reserve(200) {
+            let _ = room.write_at(0, &message[..100]);
+            let _ = room.write_at(100, &message[100..]);
+            let _ = room.commit();
+        }
+    };
+    let prepare = |home: &Home| (sender(home), message(9, 200));
+    from_sending(Operation::new("bytes reserve, write, commit", prepare, act, look))
+}
+
+pub fn close_sender() -> Operation<Home, Option<Sender>> {
+    let act = |_: &Home, sender: &mut Option<Sender>| drop(sender.take());
+    from_sending(Operation::new("bytes Sender::drop", |home| Some(sender(home)), act, look))
+}
+
+fn from_receiving<L>(operation: Operation<Home, L>) -> Operation<Home, L> {
+    operation
+        .warm(warm)
+        .wake(|home| home.page.gate.open())
+        .from(Start::new("one there", home::<1, 0>))
+        .from(Start::new("two there", home::<2, 0>))
+        .from(Start::new("wrapped", home::<4, 2>))
+        .from(Start::new("full, sent to asleep", home::<2, 0>).beside(send_one))
+}
+
+pub fn recv() -> Operation<Home, (Receiver, Vec<u8>)> {
+    let act = |_: &Home, (receiver, message): &mut (Receiver, Vec<u8>)| {
+        let _ = receiver.recv_into(message);
+    };
+    from_receiving(Operation::new("bytes recv_into", |home| (receiver(home), Vec::with_capacity(LONG)), act, look))
+        .from(Start::new("empty, sent to later", home::<2, 2>).beside(send_behind_the_gate))
+}
+
+pub fn recv_long() -> Operation<Home, Receiver> {
+    let act = |_: &Home, receiver: &mut Receiver| {
+        let _ = receiver.recv();
+    };
+    Operation::new("bytes recv, longer than the ring", receiver, act, look)
+        .warm(warm)
+        .wake(|home| home.page.gate.open())
+        .unsteady(ALLOCATES)
+        .from(Start::new("empty, sent to later", home::<2, 2>).beside(send_long_behind_the_gate))
+}
+
+pub fn peek() -> Operation<Home, Receiver> {
+    let act = |_: &Home, receiver: &mut Receiver| {
+        if let Ok(message) = receiver.try_peek() {
+            let _ = message.read_at(message.len() / 2, &mut [0; 50]);
+        }
+    };
+    from_receiving(Operation::new("bytes peek, read, drop", receiver, act, look))
+}
