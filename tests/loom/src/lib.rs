@@ -26,9 +26,14 @@ mod seeded;
 #[allow(dead_code)]
 mod raw;
 
+#[path = "../../../src/channel/raw/mod.rs"]
+#[allow(dead_code)]
+mod channel;
+
 mod explore;
 mod guarded;
 mod primitive;
+mod queue_history;
 mod roster;
 mod twins;
 mod world;
@@ -36,6 +41,7 @@ mod world;
 mod barrier;
 mod condvar;
 mod event;
+mod mpmc;
 mod mutex;
 mod once;
 mod rwlock;
