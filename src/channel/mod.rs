@@ -3,6 +3,7 @@
 //! | | sends | ends |
 //! |---|---|---|
 //! | [`spsc`] | values of one size, bytes as they are | one sender, one receiver; the fastest |
+//! | [`mpmc`] | values of one size, bytes as they are | any number of senders and receivers; messages that are delivered again |
 //!
 //! # Whose an end is
 //!
@@ -35,6 +36,7 @@
 mod end;
 mod error;
 mod memory;
+pub mod mpmc;
 mod park;
 pub(crate) mod raw;
 pub mod spsc;

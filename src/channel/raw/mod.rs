@@ -7,7 +7,6 @@
 //! used, and no loop is as long as a word says.
 
 pub(crate) mod cursor;
-#[allow(dead_code)]
 pub(crate) mod mpmc;
 #[cfg(not(loom))]
 pub(crate) mod primitive;

@@ -108,7 +108,7 @@ impl Queue {
         for lap in 0..2 {
             let items = 100 * lap..100 * lap + slots;
             items.clone().for_each(|item| assert!(self.send(&mut handle, me, item), "there is room"));
-            assert_eq!(self.ring().len(), slots as usize);
+            assert_eq!(self.ring().count().full, slots as usize);
             assert!(self.ring().is_full(&handle.send));
             assert!(!self.send(&mut handle, me, 99), "there is no more room than that");
             assert_eq!(self.drain(me), items.collect::<Vec<_>>(), "in this order");

@@ -121,7 +121,11 @@ impl Shape {
     #[inline]
     fn after(self, position: u64) -> u64 {
         let next = position + 1;
-        if self.place(next).0 as u64 == self.slots { ((position >> self.lap_shift) + 1) << self.lap_shift } else { next }
+        if self.place(next).0 as u64 == self.slots {
+            ((position >> self.lap_shift) + 1) << self.lap_shift
+        } else {
+            next
+        }
     }
 
     fn steps(self) -> Steps {
@@ -138,6 +142,15 @@ impl Steps {
         self.0 -= usize::from(left);
         left
     }
+}
+
+/// How many messages there are in a ring.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// To be received.
+    pub(crate) full: usize,
+    /// In somebody's hands, and perhaps put back.
+    pub(crate) taken: usize,
 }
 
 /// A ring: its words, wherever they are.
@@ -201,23 +214,48 @@ impl<'a> Ring<'a> {
         self.bounds.returned.0.fetch_add(1, Ordering::Release);
     }
 
-    /// How many there are to be received. As of several moments, where others send and receive.
-    pub(crate) fn len(&self) -> usize {
+    /// How many there are. As of several moments, where others send and receive.
+    pub(crate) fn count(&self) -> Count {
+        let mut count = Count::default();
         let mut at = read(&self.bounds.head);
-        let mut full = 0;
         let mut steps = self.shape.steps();
         while steps.one_more() {
             let (index, lap) = self.shape.place(at);
             let Ok(slot) = self.slot(index) else { break };
             // Relaxed: nothing is read on the strength of it.
             match word::turn(slot.load(Ordering::Relaxed), lap) {
-                Turn::This(Kind::Full) => full += 1,
+                Turn::This(Kind::Full) => count.full += 1,
+                Turn::This(Kind::Taken) => count.taken += 1,
+                Turn::This(Kind::Claimed) | Turn::Over => {}
                 Turn::This(Kind::Free) | Turn::Before(_) | Turn::Odd => break,
-                Turn::This(_) | Turn::Over => {}
             }
             at = self.shape.after(at);
         }
-        full
+        count
+    }
+
+    /// The same, and what the dead have left is put right before it is counted. What this thread has taken is not counted.
+    pub(crate) fn tend(&self, me: Name) -> Result<Count, Corrupt> {
+        let mut count = Count::default();
+        let mut at = read(&self.bounds.head);
+        let mut steps = self.shape.steps();
+        while steps.one_more() {
+            let (index, lap) = self.shape.place(at);
+            // Acquire: pairs with the Release of who has written it: its name is seen on the roster.
+            let now = self.slot(index)?.load(Ordering::Acquire);
+            match word::turn(now, lap) {
+                Turn::This(Kind::Full) => count.full += 1,
+                Turn::This(Kind::Claimed | Kind::Taken) if word::verdict(now, me) == Verdict::Dead => {
+                    self.heal(index, now, lap);
+                    continue;
+                }
+                Turn::This(Kind::Taken) => count.taken += usize::from(word::owner(now, me) != me),
+                Turn::This(Kind::Claimed) | Turn::Over => {}
+                Turn::This(Kind::Free) | Turn::Before(_) | Turn::Odd => break,
+            }
+            at = self.shape.after(at);
+        }
+        Ok(count)
     }
 
     /// Asks the kernel for those who have claimed or taken a slot: their deaths may have had no notice. Whether one was found.

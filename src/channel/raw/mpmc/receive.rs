@@ -24,11 +24,6 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// The number of the slot.
-    pub(crate) fn index(&self) -> usize {
-        self.index
-    }
-
     fn word(&self) -> u64 {
         word::taken(self.lap, self.owner)
     }
@@ -155,13 +150,7 @@ impl Ring<'_> {
     }
 
     /// From `start` on, before which nothing is to be had. The cursor is moved along.
-    fn find_full(
-        &self,
-        start: u64,
-        cursor: &mut ReceiveCursor,
-        me: Name,
-        steps: &mut Steps,
-    ) -> Result<Found, Refusal> {
+    fn find_full(&self, start: u64, cursor: &mut ReceiveCursor, me: Name, steps: &mut Steps) -> Result<Found, Refusal> {
         let mut position = start;
         // All from the start to here is over.
         let mut over = start;

@@ -25,12 +25,7 @@ struct Claimed {
 impl Ring<'_> {
     /// Sends what `write` puts into the slot with the number that it is given.
     #[inline]
-    pub(crate) fn send(
-        &self,
-        cursor: &mut SendCursor,
-        me: Name,
-        write: impl FnOnce(usize),
-    ) -> Result<(), Refusal> {
+    pub(crate) fn send(&self, cursor: &mut SendCursor, me: Name, write: impl FnOnce(usize)) -> Result<(), Refusal> {
         let claimed = match self.enter(cursor, me) {
             Some(claimed) => claimed,
             None => self.enter_slow(cursor, me)?,

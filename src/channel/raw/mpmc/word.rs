@@ -60,9 +60,9 @@ pub(super) fn lap(word: u64, near: u64) -> u64 {
         Kind::Claimed | Kind::Taken => {
             let short = word >> OWNER_BITS & SHORT_LAP;
             let ahead = short.wrapping_sub(near) & SHORT_LAP;
-            // Its highest bit is the sign.
-            let behind = (ahead & (SHORT_LAP + 1) / 2) << 1;
-            near.wrapping_add(ahead).wrapping_sub(behind)
+            // In the upper half: behind.
+            let wraps = if ahead > SHORT_LAP / 2 { SHORT_LAP + 1 } else { 0 };
+            near.wrapping_add(ahead).wrapping_sub(wraps)
         }
     }
 }
