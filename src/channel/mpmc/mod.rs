@@ -41,7 +41,7 @@
 //! let (mut tx, mut rx) = mpmc::channel::<u64>(8)?;
 //! tx.send(7)?;
 //! let mut theirs = rx.clone();
-//! let child = tine::spawn(move || {
+//! let child = tine::spawn(move || -> u64 {
 //!     let _claim = theirs.claim();
 //!     std::process::abort()
 //! })?;

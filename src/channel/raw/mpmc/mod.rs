@@ -34,6 +34,8 @@
 
 mod receive;
 mod send;
+#[cfg(all(test, not(loom)))]
+mod tests;
 mod word;
 
 use super::Corrupt;
