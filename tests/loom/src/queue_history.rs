@@ -39,6 +39,25 @@ impl History {
         self.done[which].ended = self.now;
     }
 
+    /// What began and ended at these points in time.
+    #[allow(dead_code)]
+    pub(crate) fn push(&mut self, op: Op, begun: usize, ended: usize) {
+        self.done.push(Done { op, begun, ended });
+    }
+
+    /// How much was done.
+    #[allow(dead_code)]
+    pub(crate) fn len(&self) -> usize {
+        self.done.len()
+    }
+
+    /// Whether as much was received as sent.
+    #[allow(dead_code)]
+    pub(crate) fn is_balanced(&self) -> bool {
+        let count = |what: fn(&Done) -> bool| self.done.iter().filter(|done| what(done)).count();
+        count(|done| matches!(done.op, Op::Send(_))) == count(|done| matches!(done.op, Op::Receive(_)))
+    }
+
     /// Panics unless there is an order of all that was done, in which nothing comes before what had ended when it began, and
     /// which is that of a queue.
     pub(crate) fn check(&self) {
