@@ -210,6 +210,21 @@ impl<T: Plain> Receiver<T> {
         self.patience.set(spin);
     }
 
+    /// Makes this handle the calling process's, whosever it was.
+    ///
+    /// For handles that were copied by a fork that is none of [`spawn`](crate::spawn)'s, which nobody hands over; and for who
+    /// takes the place of a process that has died. It is that one's no more: where it lives, its drop closes nothing.
+    ///
+    /// # Errors
+    ///
+    /// What `/proc` says where it does not tell who this process is.
+    pub fn take_over(&mut self) -> io::Result<()> {
+        self.end.take_over(self.ring.table())?;
+        // Who sleeps does not watch this process yet.
+        self.ring.header().emptied.0.wake_all();
+        Ok(())
+    }
+
     /// None if there was none until then.
     #[inline]
     fn get<R: Take<T>>(&mut self, until: Until) -> Result<Option<R>, Fault> {
