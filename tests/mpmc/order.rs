@@ -65,7 +65,7 @@ impl Actor {
             self.barrier.wait().unwrap();
             for n in 0..OPERATIONS {
                 // Each round another mixture, and none is a multiple of it.
-                let sends = (number + n + round * 7 / 3) % 2 == 0;
+                let sends = (number + n + round * 7 / 3).is_multiple_of(2);
                 let begun = self.clock.fetch_add(1, Ordering::SeqCst);
                 let (kind, item) = if sends {
                     let item = (round * OPERATIONS + n) * ACTORS as u64 + number;

@@ -179,7 +179,7 @@ fn a_sender_and_two_receivers() {
 /// Who finds a bound raised finds the slots before it as they were for who raised it.
 #[test]
 fn a_bound_is_no_news() {
-    each_order(|| {
+    each_order_in_a_crowd(|| {
         let queue = Queue::new(1);
         let receiver = queue.receive_in(2, 1);
         let (me, mut handle) = (i_am(1), Handle::default());
@@ -382,6 +382,25 @@ fn two_heal_the_same() {
         assert!(!lost || died(2) != Some(Before::Work), "it was not received");
         assert_eq!(received.contains(&2), unsent.is_empty());
         assert_eq!(received.len(), usize::from(!gone && !lost) + usize::from(unsent.is_empty()), "each once");
+        queue.is_whole(me);
+    });
+}
+
+/// A dead sender's slot, to which a receiver and a sender come at once.
+#[test]
+fn two_pass_over_a_dead_sender() {
+    each_death_in_a_crowd(2, || {
+        let queue = Queue::new(1);
+        let me = i_am(1);
+        let unsent = queue.send_in(2, &[1]).join().unwrap();
+        let other = queue.receive_in(3, 1);
+        let sent = queue.send(&mut Handle::default(), me, 2);
+        let mut received = other.join().unwrap().unwrap();
+        received.extend(queue.drain(me));
+        let theirs = received.first() == Some(&1);
+        assert!(theirs || unsent.is_none(), "what was sent is received");
+        assert_eq!(received.len(), usize::from(theirs) + usize::from(sent), "each once");
+        assert!(sent || theirs, "the dead have no place");
         queue.is_whole(me);
     });
 }
