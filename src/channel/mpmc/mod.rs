@@ -66,8 +66,9 @@
 //! - **The other end is told** when the last of its handles is gone: senders at once, or when the ring is full; receivers after all
 //!   that was sent is received, and what others have claimed is done (it might come back).
 //! - **A peer that means harm**, and writes what it likes into the memory, can send any values of `T`, take messages away, keep others from
-//!   sending and receiving, and close either end. It cannot make the other end panic, hang beyond a deadline, or touch
-//!   anything outside the ring: what cannot be is told as `Corrupt`.
+//!   sending and receiving, and close either end. It cannot make the other end panic, touch
+//!   anything outside the ring, or hang beyond a deadline for longer than it takes to go over the ring some thousand times: what
+//!   cannot be is told as `Corrupt`.
 //!
 //! The ends belong to the process that made them, until they are moved into a closure that is spawned: see
 //! [`channel`](mod@crate::channel). Each clone is a handle of its own: make one for each process, and each thread.
