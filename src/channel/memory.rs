@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::end::Ends;
 use super::raw::cursor::{Cursors, Line};
+use super::raw::mpmc::Bounds;
 use super::raw::signal::Signal;
 use crate::memory::cells::Cells;
 use crate::sys::map::{Map, Sharing};
@@ -31,7 +32,7 @@ macro_rules! headers {
         $($(#[$safety])* unsafe impl<$($generics)*> Header for $Type {})*
     };
 }
-headers!([] AtomicU32, [] AtomicU64, [] Cursors, [] Signal, [T: Header] Line<T>, [const N: usize] Ends<N>);
+headers!([] AtomicU32, [] AtomicU64, [] Cursors, [] Bounds, [] Signal, [T: Header] Line<T>, [const N: usize] Ends<N>);
 
 /// Makes a struct of such fields, and checks that they are.
 macro_rules! header {

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`bytes`] | messages of any length, in place or copied | one sender, one receiver |
 //! | [`spsc`] | values of one size, bytes as they are | one sender, one receiver; the fastest |
+//! | [`mpmc`] | values of one size, bytes as they are | any number of senders and receivers; messages that are delivered again |
 //!
 //! # Whose an end is
 //!
@@ -38,6 +39,7 @@ pub mod duplex;
 mod end;
 mod error;
 mod memory;
+pub mod mpmc;
 mod park;
 pub(crate) mod raw;
 pub mod spsc;

@@ -3,8 +3,8 @@ use super::campaign::{self, Mode, Plan};
 use super::finding::{Kind, Tally};
 use super::operation::Operation;
 use super::operations::{
-    barrier, bytes, chunks, condvar, event, frames, mutex, once, rwlock, segment, semaphore, spawn, spsc, toy_lock,
-    toy_ring, toy_share,
+    barrier, bytes, chunks, condvar, event, frames, mpmc, mutex, once, rwlock, segment, semaphore, spawn, spsc,
+    toy_lock, toy_ring, toy_share,
 };
 use super::{table, trace};
 use crate::cases;
@@ -188,6 +188,12 @@ campaigns! {
 
     frames_send: frames::send_it(), Kill 100;
     chunks_fill: chunks::run(), KillAtCalls 1;
+
+    mpmc_send: mpmc::send(), Kill 200, Wake 60;
+    mpmc_recv: mpmc::recv(), Kill 200, Wake 60;
+    mpmc_recv_from_sleeper: mpmc::recv_from_sleeper(), Kill 200;
+    mpmc_claim_done: mpmc::claim_done(), Kill 200, Wake 60;
+    mpmc_claim_dropped: mpmc::claim_dropped(), Kill 200;
 
     spsc_send: spsc::send::<u64>("spsc send, 8 bytes"), Kill 200, Wake 60;
     spsc_send_nothing: spsc::send::<()>("spsc send, 0 bytes"), Kill 100;

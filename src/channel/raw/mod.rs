@@ -8,6 +8,7 @@
 
 pub(crate) mod bytes;
 pub(crate) mod cursor;
+pub(crate) mod mpmc;
 #[cfg(not(loom))]
 pub(crate) mod primitive;
 pub(crate) mod signal;

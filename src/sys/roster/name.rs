@@ -45,6 +45,18 @@ impl Name {
         self.0
     }
 
+    /// What tells it from all other names of its roster: its 40 bits of tenure and slot.
+    #[inline]
+    pub(crate) fn short(self) -> u64 {
+        self.0 << (64 - TAG_SHIFT) >> (64 - TAG_SHIFT + SLOT_SHIFT)
+    }
+
+    /// The name on this one's roster of which these are the [`short`](Name::short) bits.
+    #[inline]
+    pub(crate) fn kin(self, short: u64) -> Name {
+        Name(self.0 >> TAG_SHIFT << TAG_SHIFT | (short << SLOT_SHIFT & ((1 << TAG_SHIFT) - 1)))
+    }
+
     /// Which roster gave it; never 0 in a name that a roster gave.
     pub(super) fn tag(self) -> u16 {
         (self.0 >> TAG_SHIFT) as u16
@@ -70,6 +82,9 @@ mod tests {
             assert_eq!((name.tag(), name.tenure(), name.slot()), (tag, tenure, slot));
             assert_eq!(name.word() & FLAGS, 0);
             assert_eq!(Name::in_word(name.word() | 0xff), Some(name));
+            let other = Name::new(tag, 77, 77);
+            assert!(name.short() < 1 << 40);
+            assert_eq!(other.kin(name.short()), name);
         }
         assert_eq!(Name::in_word(0xff), None);
     }

@@ -5,6 +5,7 @@ pub mod chunks;
 pub mod condvar;
 pub mod event;
 pub mod frames;
+pub mod mpmc;
 pub mod mutex;
 pub mod once;
 pub mod rwlock;

@@ -30,6 +30,12 @@ pub(crate) fn each_order(scene: impl Fn() + Send + Sync + 'static) {
     report.runs += explore(PREEMPTIONS, &[], &Arc::new(scene)).runs;
 }
 
+/// The same for a scene of many steps, with fewer preemptions.
+pub(crate) fn each_order_in_a_crowd(scene: impl Fn() + Send + Sync + 'static) {
+    let mut report = Report::new();
+    report.runs += explore(FEWER_PREEMPTIONS, &[], &Arc::new(scene)).runs;
+}
+
 /// Runs `scene` in each order, with the thread `number` dying before its first step; again, before its second; and so on,
 /// until it has ended unharmed in each order.
 pub(crate) fn each_death(number: usize, scene: impl Fn() + Send + Sync + 'static) {

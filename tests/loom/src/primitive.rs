@@ -61,16 +61,19 @@ macro_rules! words {
             word: model::$Word,
             /// Stands for the memory that the word is in: each touch reads it, whoever gives it back writes it.
             memory: Rc<UnsafeCell<()>>,
+            /// See [`world::every_look_counts`]. Nothing is ordered by it.
+            looks: model::AtomicUsize,
         }
 
         impl $Word {
             pub(crate) fn new(value: $bits) -> $Word {
-                $Word { word: model::$Word::new(value), memory: Rc::new(UnsafeCell::new(())) }
+                $Word { word: model::$Word::new(value), memory: Rc::new(UnsafeCell::new(())), looks: model::AtomicUsize::new(0) }
             }
 
             #[track_caller]
             pub(crate) fn load(&self, ordering: Ordering) -> $bits {
                 self.touch();
+                self.count_look();
                 let ordering = effective(ordering);
                 if ordering == Ordering::SeqCst && world::i_made_a_seqcst_change() {
                     model::fence(Ordering::SeqCst);
@@ -138,6 +141,7 @@ macro_rules! words {
             fn change<R: Debug>(&self, what: impl Debug, ordering: Ordering, change: impl FnOnce(Ordering) -> R) -> R {
                 world::step(Before::Change);
                 self.touch();
+                self.count_look();
                 let ordering = effective(ordering);
                 if ordering == Ordering::SeqCst {
                     world::i_make_a_seqcst_change();
@@ -145,6 +149,12 @@ macro_rules! words {
                 let done = change(ordering);
                 world::trace(Location::caller(), || format!("{what:x?}: {done:x?}"));
                 done
+            }
+
+            fn count_look(&self) {
+                if world::does_every_look_count() {
+                    self.looks.fetch_add(1, Ordering::Relaxed);
+                }
             }
 
             #[track_caller]

@@ -104,6 +104,7 @@ struct World {
     touched: RefCell<HashMap<usize, Rc<UnsafeCell<()>>>>,
     /// Memory that was given back.
     gone: RefCell<Vec<Range<usize>>>,
+    every_look_counts: Cell<bool>,
     /// What was done, where that was asked for.
     trace: RefCell<Vec<String>>,
 }
@@ -132,6 +133,7 @@ pub(crate) fn begin(dooms: &[Doom]) {
         deaths: RefCell::default(),
         touched: RefCell::default(),
         gone: RefCell::default(),
+        every_look_counts: Cell::new(false),
         trace: RefCell::default(),
     };
     WORLD.set(Some(Rc::new(world)));
@@ -237,6 +239,18 @@ pub(crate) fn step(before: Before) {
     if step == world.dooms[index].step {
         world.die(index, before);
     }
+}
+
+/// Called before the threads of a scene begin, whose words are looked at and then changed by the same thread.
+///
+/// Loom remembers one last look at a word only: where two threads have looked at it, and then the second changes it, it does not try
+/// the change before the first one's look. With this it does; which takes many more runs.
+pub(crate) fn every_look_counts() {
+    world().every_look_counts.set(true);
+}
+
+pub(crate) fn does_every_look_count() -> bool {
+    world().every_look_counts.get()
 }
 
 pub(crate) fn i_make_a_seqcst_change() {
