@@ -2,9 +2,12 @@
 //!
 //! | | sends | ends |
 //! |---|---|---|
-//! | [`bytes`] | messages of any length, in place or copied | one sender, one receiver |
 //! | [`spsc`] | values of one size, bytes as they are | one sender, one receiver; the fastest |
+//! | [`bytes`] | messages of any length, in place or copied | one sender, one receiver |
 //! | [`mpmc`] | values of one size, bytes as they are | any number of senders and receivers; messages that are delivered again |
+//! | [`duplex()`] | any value, with descriptors and shared memory inside | two ends that both send and receive, over a socket pair |
+//!
+//! How they work is told in `docs/7-channels.md`.
 //!
 //! # Whose an end is
 //!
