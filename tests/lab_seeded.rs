@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 /// A bug, by its names in `seeded!` of the library; the case of `tests/lab.rs` that has to fail over it, and what that
 /// case has to call it.
-const BUGS: [(&str, &str, &str); 13] = [
+const BUGS: [(&str, &str, &str); 14] = [
     // Sleepers look again every 100 ms, which makes a lost wake a delay; where that is to be seen it is turned off.
     ("wake before store,no slices", "mutex_unlock", "Hang"),
     ("owner and word written apart", "mutex_lock", "Hang"),
@@ -23,10 +23,11 @@ const BUGS: [(&str, &str, &str); 13] = [
     ("event without a wake,no slices", "event_set", "Hang"),
     ("channel: publish before payload", "spsc_send_three", "Torn"),
     ("channel: wake lost,no slices", "spsc_send_to_sleeper", "Hang"),
+    ("bytes: tail before the word", "bytes_send", "Torn"),
 ];
 
 /// These find nothing, also where nobody looks again by himself: no wake is lost, whoever dies.
-const SOUND: [&str; 10] = [
+const SOUND: [&str; 12] = [
     "mutex_lock",
     "mutex_unlock",
     "mutex_recover",
@@ -37,6 +38,8 @@ const SOUND: [&str; 10] = [
     "once_call",
     "spsc_send",
     "spsc_recv",
+    "bytes_send_long",
+    "bytes_recv",
 ];
 
 #[test]
