@@ -5,7 +5,7 @@ mod model;
 use model::{MAX_BYTES, MAX_DESCRIPTORS, Outcome, Reassemble, Token, check};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use tine::channel::duplex::frame::{Assembler, BODY, DESCRIPTORS, pieces};
+use tine::channel::duplex::frame::{Assembler, BODY, DESCRIPTORS, News, pieces};
 
 /// A plan, random bytes, or packets that begin as they should, which random ones never do.
 fn data() -> impl Strategy<Value = Vec<u8>> {
@@ -79,6 +79,22 @@ fn a_packet_is_at_most_what_a_socket_takes() {
         );
         assert_eq!(all.len(), len.div_ceil(BODY).max(count.div_ceil(DESCRIPTORS)).max(1));
     }
+}
+
+#[test]
+fn who_resumes_skips_the_rest_of_what_another_has_begun() {
+    let message = vec![3; 4 * BODY];
+    let packets: Vec<Vec<u8>> = pieces(&message, 0).map(|piece| [piece.head(), piece.body()].concat()).collect();
+    let mut assembler = Assembler::<u8>::new(MAX_BYTES * 10, 0);
+    assert_eq!(assembler.take(&packets[0], vec![]), Ok(News::Piece));
+    assembler.resume();
+    for packet in &packets[1..] {
+        assert_eq!(assembler.take(packet, vec![]), Ok(News::Piece));
+        assert_eq!(assembler.held(), (0, 0));
+    }
+    let small: Vec<_> = pieces(b"next", 0).map(|piece| [piece.head(), piece.body()].concat()).collect();
+    assert_eq!(assembler.take(&small[0], vec![]), Ok(News::Message(b"next".into(), vec![])));
+    assert!(assembler.take(&packets[3], vec![]).is_err(), "it is on the track again");
 }
 
 /// What a second reader may do wrong.

@@ -134,6 +134,15 @@ impl Owned {
         mine
     }
 
+    /// Makes it the calling process's, whosever it was. EBADF where this process has let go of it.
+    pub(crate) fn take_over(&self) -> io::Result<()> {
+        set_owner(self.as_fd(), std::process::id())?;
+        owned().insert(self.as_fd().as_raw_fd());
+        // Relaxed: as above.
+        self.generation.store(generation::current(), Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Makes it another process's. The copy here is only to be dropped after that.
     pub(crate) fn give_to(&self, pid: u32) -> io::Result<()> {
         set_owner(self.as_fd(), pid)?;

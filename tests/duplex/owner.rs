@@ -17,6 +17,7 @@ pub const CASES: &[Case] = cases![
     a_spawn_that_fails_hands_over_nothing,
     a_foreign_fork_owns_nothing,
     a_foreign_copy_does_not_hide_a_clean_end,
+    who_takes_over_goes_on_behind_what_was_begun,
     a_child_lets_go_of_what_it_was_not_given,
     captures_that_are_kept_are_not_handed_over,
     out_of_descriptors_is_an_error_and_leaks_nothing,
@@ -298,4 +299,29 @@ fn out_of_descriptors_is_an_error_and_leaks_nothing() {
     drop((here, there, fill));
     setrlimit(Resource::Nofile, limits).unwrap();
     assert_eq!(crate::support::descriptors(), before);
+}
+
+fn who_takes_over_goes_on_behind_what_was_begun() {
+    let (here, mut there) = duplex::<Vec<u8>, u8>().unwrap();
+    let late = here.send_timeout(vec![1; 10 << 20], std::time::Duration::from_millis(10));
+    assert!(late.is_err(), "some of it is in the socket");
+    let status = in_child(|| {
+        assert!(matches!(there.try_recv(), Err(DuplexRecvError::NotOwner)));
+        // SAFETY: the copy is used and forgotten here; the original is not used by this process.
+        let mut copy = std::mem::ManuallyDrop::new(unsafe { std::ptr::read(&there) });
+        copy.take_over().unwrap();
+        assert!(matches!(copy.try_recv(), Err(DuplexRecvError::Empty)), "a half");
+        copy.send(5).unwrap();
+    });
+    assert!(status.success());
+    assert_eq!(here.recv().unwrap(), 5);
+    there.take_over().unwrap();
+    here.send(vec![2, 3]).unwrap();
+    assert_eq!(there.recv().unwrap(), [2, 3]);
+    let child = tine::spawn(|| {
+        // SAFETY: as above.
+        let mut copy = std::mem::ManuallyDrop::new(unsafe { std::ptr::read(&there) });
+        copy.take_over().unwrap_err().raw_os_error()
+    });
+    assert_eq!(child.unwrap().join().unwrap(), Some(libc::EBADF), "a child lets go of what it was not given");
 }

@@ -3,7 +3,7 @@ use super::campaign::{self, Mode, Plan};
 use super::finding::{Kind, Tally};
 use super::operation::Operation;
 use super::operations::{
-    barrier, bytes, chunks, condvar, event, frames, mpmc, mutex, once, rwlock, segment, semaphore, spawn, spsc,
+    barrier, bytes, chunks, condvar, duplex, event, frames, mpmc, mutex, once, rwlock, segment, semaphore, spawn, spsc,
     toy_lock, toy_ring, toy_share,
 };
 use super::{table, trace};
@@ -218,6 +218,9 @@ campaigns! {
     spsc_recv_slice: spsc::recv_slice(), Kill 200;
     spsc_peek: spsc::peek(), Kill 200;
     spsc_close_receiver: spsc::close_receiver(), Kill 200;
+    duplex_send: duplex::send(), Kill 150;
+    duplex_recv: duplex::recv(), Kill 150;
+    duplex_drop: duplex::drop_end(), Kill 100;
 
     bytes_send: bytes::send(), Kill 200, Wake 60;
     bytes_send_long: bytes::send_long(), Kill 200, Wake 60;

@@ -211,18 +211,27 @@ pub struct Assembler<D> {
     max_bytes: u64,
     max_descriptors: usize,
     partial: Option<Partial<D>>,
+    /// What comes next may be the rest of a message that somebody else has begun to take.
+    is_astray: bool,
     corrupt: Option<&'static str>,
 }
 
 impl<D> Assembler<D> {
     /// For messages of at most so many bytes and descriptors.
     pub fn new(max_bytes: u64, max_descriptors: usize) -> Assembler<D> {
-        Assembler { max_bytes, max_descriptors, partial: None, corrupt: None }
+        Assembler { max_bytes, max_descriptors, partial: None, is_astray: false, corrupt: None }
     }
 
     /// For messages that begin from now on.
     pub(super) fn set_limits(&mut self, max_bytes: u64, max_descriptors: usize) {
         (self.max_bytes, self.max_descriptors) = (max_bytes, max_descriptors);
+    }
+
+    /// Begins anew, in the middle of packets of which somebody else has taken some: the rest of a message that was begun
+    /// there is skipped.
+    pub fn resume(&mut self) {
+        self.partial = None;
+        self.is_astray = true;
     }
 
     /// Whether a message is half here.
@@ -277,6 +286,7 @@ impl<D> Assembler<D> {
         };
         let middle = u32::from_le_bytes([m0, m1, m2, m3]);
         let last = u64::from_le_bytes(last);
+        let was_astray = std::mem::take(&mut self.is_astray);
         match kind {
             FIRST => {
                 // What came of the message before is dropped: its sender gave it up.
@@ -287,6 +297,10 @@ impl<D> Assembler<D> {
             MORE => match self.partial.take() {
                 Some(partial) if (partial.next as u64, partial.bytes) == (u64::from(middle), last) => {
                     self.piece(partial, false, body, sent, descriptors)
+                }
+                None if was_astray => {
+                    self.is_astray = true;
+                    Ok(News::Piece)
                 }
                 _ => Err(self.poison("a piece that is not the one that follows the one before")),
             },

@@ -1,6 +1,7 @@
 //! How an end changes hands: with a closure, through another channel, or to nobody.
 
 use std::cell::Cell;
+use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -43,6 +44,45 @@ impl<A: Pass, B: Pass> Duplex<A, B> {
             self.tell_owner(std::process::id());
         }
         true
+    }
+
+    /// Makes this end the calling process's, whosever it was, and goes on with what that one has not taken yet.
+    ///
+    /// For ends that were copied by a fork that is none of [`spawn`](crate::spawn)'s, which nobody hands over; and for who takes
+    /// the place of a process that has died. The one who had it must not use it any more: of two that receive by one end
+    /// each gets a part of the messages, and the halves of large ones are lost.
+    ///
+    /// ```
+    /// use tine::channel::{DuplexRecvError, duplex};
+    ///
+    /// let (here, mut there) = duplex::<u8, ()>()?;
+    /// // SAFETY: this program has one thread, and the child ends in `_exit`.
+    /// match unsafe { libc::fork() } {
+    ///     0 => {
+    ///         let refused = matches!(there.recv(), Err(DuplexRecvError::NotOwner));
+    ///         let taken = there.take_over().is_ok() && there.recv().is_ok_and(|n| n == 7);
+    ///         unsafe { libc::_exit(i32::from(!(refused && taken))) }
+    ///     }
+    ///     child => {
+    ///         here.send(7)?;
+    ///         let mut status = 0;
+    ///         unsafe { libc::waitpid(child, &mut status, 0) };
+    ///         assert_eq!(status, 0);
+    ///     }
+    /// }
+    /// # Ok::<(), tine::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` in a child of [`spawn`](crate::spawn), which has let go of what it was not given.
+    pub fn take_over(&mut self) -> io::Result<()> {
+        self.socket.take_over()?;
+        if let Some(receiving) = self.receiving.get_mut() {
+            receiving.assembler.resume();
+        }
+        self.tell_owner(std::process::id());
+        Ok(())
     }
 
     /// Tells the other end whose this one is, where that is in another process.

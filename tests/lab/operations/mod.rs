@@ -3,6 +3,7 @@ pub mod barrier;
 pub mod bytes;
 pub mod chunks;
 pub mod condvar;
+pub mod duplex;
 pub mod event;
 pub mod frames;
 pub mod mpmc;
