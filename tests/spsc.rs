@@ -11,6 +11,8 @@ mod support;
 mod basics;
 #[path = "spsc/death.rs"]
 mod death;
+#[path = "spsc/hostile.rs"]
+mod hostile;
 #[path = "spsc/owner.rs"]
 mod owner;
 #[path = "spsc/peers.rs"]
@@ -24,7 +26,7 @@ use tine::wire::Plain;
 use peers::{end_by, stay, until_asleep, until_in};
 
 fn main() {
-    let cases = [basics::CASES, owner::CASES, death::CASES, sleep::CASES].concat();
+    let cases = [basics::CASES, owner::CASES, death::CASES, sleep::CASES, hostile::CASES].concat();
     support::run(cases.leak());
 }
 

@@ -13,6 +13,8 @@ use crate::{cases, end_by, ring, stay, until_asleep};
 pub const CASES: &[Case] = cases![
     a_killed_sender_is_told_after_all_that_it_sent,
     a_killed_receiver_is_told_with_what_it_left,
+    a_killed_receiver_is_told_again_where_there_is_room,
+    a_parent_killed_in_the_midst_of_a_hand_over,
     a_killed_peer_wakes_who_sleeps,
     a_killed_peer_wakes_who_waits_for_many,
     an_iteration_tells_a_death_once,
@@ -71,6 +73,63 @@ fn a_killed_receiver_is_told_with_what_it_left() {
         other => panic!("{other:?}"),
     }
     assert!(tx.is_disconnected());
+}
+
+fn a_killed_receiver_is_told_again_where_there_is_room() {
+    let (mut tx, rx) = ring::<u64>(2);
+    let child = tine::spawn(move || {
+        let _rx = rx;
+        stay();
+    })
+    .unwrap();
+    tx.send(1).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(matches!(tx.reserve(2), Err(SendError::PeerDied((), _))), "there is no room for two");
+    assert!(matches!(tx.send(2), Err(SendError::PeerDied(2, _))), "there is for one, which nobody will have");
+}
+
+/// Says that it is dropped, and stays, in the process that spawns; in the child it is nothing.
+struct StaysWhenDropped<'a> {
+    dropped: &'a Event,
+    in_process: u32,
+}
+
+impl Drop for StaysWhenDropped<'_> {
+    fn drop(&mut self) {
+        if std::process::id() == self.in_process {
+            self.dropped.set();
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+}
+
+/// One end was given to a child that has not begun, and never will.
+fn a_parent_killed_in_the_midst_of_a_hand_over() {
+    let (tx, mut rx) = ring::<u64>(2);
+    let dropped = Shared::new(Event::new()).unwrap();
+    let ran = Shared::new(Event::new()).unwrap();
+    let parent = tine::spawn(|| {
+        let (tx, dropped, ran) = (tx, &*dropped, &*ran);
+        let slow = StaysWhenDropped { dropped, in_process: std::process::id() };
+        let grandchild = tine::spawn(move || {
+            let given = (tx, slow);
+            ran.set();
+            stay();
+            drop(given);
+        });
+        drop(grandchild);
+    })
+    .unwrap();
+    assert!(dropped.wait_timeout(Duration::from_secs(30)));
+    assert_eq!(rx.try_recv(), Err(TryRecvError::Empty), "somebody has the other end");
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    let found = rx.recv_timeout(Duration::from_secs(30));
+    assert!(matches!(found, Err(RecvTimeoutError::PeerDied(_))), "{found:?}");
+    assert!(!ran.is_set(), "it was never told to go");
 }
 
 fn a_killed_peer_wakes_who_sleeps() {

@@ -127,8 +127,8 @@ impl<T: Plain> Sender<T> {
             Err(fault) => return Err(fault.sending(0).into()),
         }
         let room = self.cursor.room(&self.ring.header().cursors, values.len() as u64);
-        let room = room.map_err(|Corrupt| TrySendError::Corrupt(0))? as usize;
-        Ok(self.put_slice(&values[..room.min(values.len())]))
+        let Ok(room) = room else { return Err(self.poison().sending(0).into()) };
+        Ok(self.put_slice(&values[..values.len().min(room as usize)]))
     }
 
     /// Room for `n` values, to be filled in place and sent by one store; waits until there is so much.
