@@ -213,6 +213,16 @@ impl End {
         Ok(End { index, side, generation, light: AtomicBool::new(Light::here().is_free()), stamp: hand_over::stamp() })
     }
 
+    /// A handle that is nobody's, and never will be.
+    pub(super) fn of_nobody(side: Side) -> End {
+        // No process has this generation, and no channel so many entries.
+        End { index: usize::MAX, side, generation: AtomicU64::new(0), light: AtomicBool::new(false), stamp: u64::MAX }
+    }
+
+    fn entry<'a>(&self, table: Table<'a>) -> Option<&'a AtomicU64> {
+        table.entries.get(self.index)
+    }
+
     fn word(&self, who: Identity) -> u64 {
         who.to_word() | self.side as u64
     }
@@ -236,7 +246,7 @@ impl End {
     pub(super) fn adopt(&self, table: Table<'_>) -> bool {
         let Ok(me) = Identity::mine() else { return false };
         // Acquire: pairs with the Release in `drop_in`: what the parent did with the handle was before.
-        if table.entries[self.index].load(Ordering::Acquire) != self.word(me) {
+        if self.entry(table).is_none_or(|entry| entry.load(Ordering::Acquire) != self.word(me)) {
             return false;
         }
         self.is_mine_now();
@@ -251,7 +261,10 @@ impl End {
     pub(super) fn take_over(&self, table: Table<'_>) -> io::Result<()> {
         let me = Identity::mine()?;
         // Acquire: pairs with the Release of who had it. Release: as in `drop_in`.
-        table.entries[self.index].swap(self.word(me), Ordering::AcqRel);
+        let entry = self
+            .entry(table)
+            .ok_or_else(|| io::Error::other("this handle was cloned where there was no room for it"))?;
+        entry.swap(self.word(me), Ordering::AcqRel);
         self.is_mine_now();
         Ok(())
     }
@@ -273,7 +286,7 @@ impl End {
         let heir = hand_over::heir(self.stamp);
         let next = heir.map_or(0, |heir| self.word(heir));
         // Release: pairs with the Acquire in `adopt` and in `peers`. Failure: the word was overwritten, and stays so.
-        let entry = &table.entries[self.index];
+        let Some(entry) = self.entry(table) else { return Dropped::NotOwner };
         let _ = entry.compare_exchange(self.word(me), next, Ordering::Release, Ordering::Relaxed);
         match heir {
             Some(_) => Dropped::HandedOver,

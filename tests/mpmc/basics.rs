@@ -319,6 +319,10 @@ fn handles_are_counted() {
     let mut clones: Vec<_> = (0..1022).map(|_| tx.try_clone().unwrap()).collect();
     assert_eq!(tx.try_clone().unwrap_err().kind(), std::io::ErrorKind::OutOfMemory);
     assert_eq!(rx.try_clone().unwrap_err().kind(), std::io::ErrorKind::OutOfMemory);
+    let (mut good_for_nothing, mut this_too) = (tx.clone(), rx.clone());
+    assert_eq!(good_for_nothing.send(Default::default()), Err(SendError::NotOwner(Default::default())));
+    assert_eq!(this_too.try_recv(), Err(TryRecvError::NotOwner));
+    assert!(this_too.take_over().is_err());
     clones.pop();
     clones.push(tx.try_clone().unwrap());
     clones.last_mut().unwrap().send(1).unwrap();
