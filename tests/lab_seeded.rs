@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 /// A bug, by its names in `seeded!` of the library; the case of `tests/lab.rs` that has to fail over it, and what that
 /// case has to call it.
-const BUGS: [(&str, &str, &str); 14] = [
+const BUGS: [(&str, &str, &str); 16] = [
     // Sleepers look again every 100 ms, which makes a lost wake a delay; where that is to be seen it is turned off.
     ("wake before store,no slices", "mutex_unlock", "Hang"),
     ("owner and word written apart", "mutex_lock", "Hang"),
@@ -22,6 +22,8 @@ const BUGS: [(&str, &str, &str); 14] = [
     ("forgotten CLOEXEC", "segment_create", "Leaked"),
     ("event without a wake,no slices", "event_set", "Hang"),
     ("channel: publish before payload", "spsc_send_three", "Torn"),
+    ("mpmc: slot owner written apart", "mpmc_send", "Torn"),
+    ("mpmc: publish before payload", "mpmc_send", "Torn"),
     ("channel: wake lost,no slices", "spsc_send_to_sleeper", "Hang"),
     ("bytes: tail before the word", "bytes_send", "Torn"),
 ];
