@@ -313,8 +313,12 @@ impl End {
         let Ok(me) = Identity::mine() else { return Dropped::NotOwner };
         let heir = hand_over::heir(self.stamp);
         let next = heir.map_or(0, |heir| self.word(heir));
-        // Release: pairs with the Acquire in `adopt` and in `peers`. Failure: the word was overwritten, and stays so.
         let Some(entry) = self.entry(table) else { return Dropped::NotOwner };
+        if heir.is_none() {
+            // Whoever died before, the last one has closed. Of those who die later it is noted later. Relaxed: published below.
+            table.casualties[self.side as usize].store(0, Ordering::Relaxed);
+        }
+        // Release: pairs with the Acquire in `adopt` and in `peers`. Failure: the word was overwritten, and stays so.
         let _ = entry.compare_exchange(self.word(me), next, Ordering::Release, Ordering::Relaxed);
         match heir {
             Some(_) => Dropped::HandedOver,

@@ -24,6 +24,7 @@ pub const CASES: &[Case] = cases![
     a_parent_that_dies_is_told_to_its_children,
     a_stopped_sender_is_not_dead,
     a_killed_sender_leaves_no_half_batch,
+    who_succeeds_the_dead_closes_for_good,
     a_thread_that_ends_is_not_the_death_of_its_process,
     a_death_that_the_kernel_does_not_mark_is_found,
     many_kills_while_both_work,
@@ -328,6 +329,23 @@ fn a_killed_sender_leaves_no_half_batch() {
         assert_eq!(received % 16, 0, "a batch is received whole");
         let _ = child.join();
     }
+}
+
+fn who_succeeds_the_dead_closes_for_good() {
+    let (mut tx, mut rx) = ring::<u64>(8);
+    // Forked by other means, the child has a copy of the end, and takes it over.
+    let status = crate::support::in_child(|| {
+        tx.take_over().unwrap();
+        tx.send(1).unwrap();
+        end_by(std::process::abort);
+    });
+    assert!(!status.success());
+    assert_eq!(rx.recv(), Ok(1));
+    assert!(rx.is_disconnected(), "and the death is noted");
+    tx.take_over().unwrap();
+    tx.send(2).unwrap();
+    drop(tx);
+    assert_eq!((rx.recv(), rx.recv()), (Ok(2), Err(RecvError::Disconnected)));
 }
 
 fn a_thread_that_ends_is_not_the_death_of_its_process() {
