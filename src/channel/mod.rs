@@ -22,11 +22,12 @@
 //! # fn main() -> Result<(), tine::Error> {
 //! let (mut tx, mut rx) = spsc::channel::<u64>(8)?;
 //! let sender = tine::spawn(move || tx.send(7).is_ok())?; // tx is the child's now
-//! let sibling = tine::spawn(|| loop { std::thread::park() })?; // knows nothing of it
+//! let sibling = tine::spawn(|| tine::process::stop().wait())?; // knows nothing of it
 //! assert_eq!(rx.recv(), Ok(7));
 //! assert!(sender.join()?);
 //! assert!(rx.recv().is_err(), "the only sender is gone, although the sibling lives");
-//! sibling.kill()?;
+//! sibling.request_stop()?;
+//! sibling.join()?;
 //! # Ok(())
 //! # }
 //! ```
@@ -41,6 +42,7 @@ pub mod bytes;
 pub mod duplex;
 mod end;
 mod error;
+mod iter;
 mod memory;
 pub mod mpmc;
 mod park;
@@ -49,4 +51,5 @@ pub mod spsc;
 
 pub use duplex::{Duplex, DuplexRecvError, DuplexSendError, duplex};
 pub use error::{PeerDeath, RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
+pub use iter::{IntoIter, Iter};
 pub use park::Spin;

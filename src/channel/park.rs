@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::raw::primitive::heavy;
 use super::raw::signal::Signal;
 use crate::sync::raw::primitive::spins;
-use crate::sys::clock::left_until;
+use crate::sys::clock::{deadline_in, left_until};
 use crate::sys::futex::{self, Slept, Words};
 use crate::sys::roster;
 
@@ -25,6 +25,23 @@ pub enum Spin {
     Always,
     /// Sleeps at once.
     Never,
+}
+
+/// How long to try.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Until {
+    /// Once.
+    Now,
+    /// For ever, where there is no deadline.
+    Then(Option<Instant>),
+}
+
+impl Until {
+    pub(super) const ENDLESS: Until = Until::Then(None);
+
+    pub(super) fn within(limit: Duration) -> Until {
+        Until::Then(deadline_in(limit))
+    }
 }
 
 /// What a look is for.

@@ -57,7 +57,7 @@ mod trusting;
 use std::io;
 
 pub use message::Message;
-pub use receiver::{IntoIter, Iter, Receiver};
+pub use receiver::Receiver;
 pub use reservation::Reservation;
 pub use sender::Sender;
 pub use trusting::{TrustedMessage, TrustedReservation, Trusting};

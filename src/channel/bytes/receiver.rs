@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::message::Message;
 use super::ring::Ring;
-use super::side::{Found, Half, Refused, Until, fault};
+use super::side::{Found, Half, Refused, fault};
 use crate::channel::end::{End, Peers, Side};
 use crate::channel::error::{RecvError, RecvTimeoutError, TryRecvError};
-use crate::channel::park::Spin;
+use crate::channel::iter::{Iter, iterators};
+use crate::channel::park::{Spin, Until};
 use crate::channel::raw::Corrupt;
 use crate::channel::raw::bytes::{Frame, Receiving};
 use crate::memory::cells::Cells;
@@ -141,8 +142,8 @@ impl Receiver {
 
     /// The messages, as they come; waits for each. Ends when the sender has closed its end and all is received. A sender that died
     /// is one `Err` at the end, as is whatever else keeps this end from receiving.
-    pub fn iter(&mut self) -> Iter<'_> {
-        Iter { receiver: self, ended: false }
+    pub fn iter(&mut self) -> Iter<'_, Receiver> {
+        Iter::new(self)
     }
 
     /// How many bytes the ring holds, the eight that each message takes besides counted in: what was asked for, or more.
@@ -344,62 +345,4 @@ impl Flag for Receiver {
     }
 }
 
-/// What [`Receiver::iter`] returns.
-#[derive(Debug)]
-pub struct Iter<'a> {
-    receiver: &'a mut Receiver,
-    ended: bool,
-}
-
-impl Iterator for Iter<'_> {
-    type Item = Result<Vec<u8>, RecvError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        next_of(self.receiver, &mut self.ended)
-    }
-}
-
-/// The messages of a [`Receiver`], which goes with it.
-#[derive(Debug)]
-pub struct IntoIter {
-    receiver: Receiver,
-    ended: bool,
-}
-
-impl Iterator for IntoIter {
-    type Item = Result<Vec<u8>, RecvError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        next_of(&mut self.receiver, &mut self.ended)
-    }
-}
-
-fn next_of(receiver: &mut Receiver, ended: &mut bool) -> Option<Result<Vec<u8>, RecvError>> {
-    if *ended {
-        return None;
-    }
-    let next = receiver.recv();
-    *ended = next.is_err();
-    if next == Err(RecvError::Disconnected) { None } else { Some(next) }
-}
-
-impl std::iter::FusedIterator for Iter<'_> {}
-impl std::iter::FusedIterator for IntoIter {}
-
-impl IntoIterator for Receiver {
-    type Item = Result<Vec<u8>, RecvError>;
-    type IntoIter = IntoIter;
-
-    fn into_iter(self) -> IntoIter {
-        IntoIter { receiver: self, ended: false }
-    }
-}
-
-impl<'a> IntoIterator for &'a mut Receiver {
-    type Item = Result<Vec<u8>, RecvError>;
-    type IntoIter = Iter<'a>;
-
-    fn into_iter(self) -> Iter<'a> {
-        self.iter()
-    }
-}
+iterators!(impl[] Receiver, Vec<u8>);

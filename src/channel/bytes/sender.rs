@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::reservation::Reservation;
 use super::ring::Ring;
-use super::side::{Found, Half, Refused, Until, fault};
+use super::side::{Found, Half, Refused, fault};
 use crate::channel::end::{End, Peers, Side};
 use crate::channel::error::{Fault, SendError, SendTimeoutError, TrySendError};
-use crate::channel::park::Spin;
+use crate::channel::park::{Spin, Until};
 use crate::channel::raw::Corrupt;
 use crate::channel::raw::bytes::{Frame, Sending};
 use crate::memory::cells::Cells;

@@ -1,32 +1,14 @@
 //! What a sender and a receiver have in common.
 
 use std::io;
-use std::time::{Duration, Instant};
 
 use super::ring::{Header, Ring};
 use crate::channel::end::{Doubt, Dropped, End, Peers, Side};
 use crate::channel::error::{Fault, PeerDeath};
-use crate::channel::park::{Look, Patience};
+use crate::channel::park::{Look, Patience, Until};
 use crate::channel::raw::Corrupt;
 use crate::channel::raw::primitive::AtomicU64;
 use crate::channel::raw::signal::Signal;
-use crate::sys::clock::deadline_in;
-
-/// How long to try.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Until {
-    Now,
-    /// For ever, where there is none.
-    Then(Option<Instant>),
-}
-
-impl Until {
-    pub(super) const ENDLESS: Until = Until::Then(None);
-
-    pub(super) fn within(limit: Duration) -> Until {
-        Until::Then(deadline_in(limit))
-    }
-}
 
 /// Why an operation was not done.
 #[derive(Clone, Copy, Debug)]

@@ -84,7 +84,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 pub use claim::Claim;
-pub use receiver::{IntoIter, Iter, Receiver};
+pub use receiver::Receiver;
 pub use sender::Sender;
 
 use super::end::{End, Ends, Side, Table};

@@ -2,17 +2,15 @@
 
 use std::fmt;
 use std::io;
-use std::iter::FusedIterator;
 use std::time::Duration;
 
 use super::claim::Claim;
-use super::sender::Until;
 use super::{Ring, mpmc};
 use crate::channel::end::{Doubt, Dropped, End, Peers, Side};
 use crate::channel::error::{Fault, PeerDeath, RecvError, RecvTimeoutError, TryRecvError};
-use crate::channel::park::{Look, Patience, Spin};
+use crate::channel::iter::{Iter, iterators};
+use crate::channel::park::{Look, Patience, Spin, Until};
 use crate::channel::raw::mpmc::{Held, ReceiveCursor, Refusal};
-use crate::sys::clock::deadline_in;
 use crate::sys::futex::Words;
 use crate::sys::roster::{self, Name};
 use crate::wait::{Flag, Ready, Source, What};
@@ -92,7 +90,7 @@ impl<T: Plain> Receiver<T> {
     /// Any [`RecvError`], after all that was sent was received, and what others have claimed is done.
     #[inline]
     pub fn recv(&mut self) -> Result<T, RecvError> {
-        match self.get::<Received<T>>(Until::Then(None)) {
+        match self.get::<Received<T>>(Until::ENDLESS) {
             Ok(Some(Received(value))) => Ok(value),
             // Without a deadline the wait ends with a message only.
             Ok(None) => Err(RecvError::Corrupt),
@@ -120,7 +118,7 @@ impl<T: Plain> Receiver<T> {
     ///
     /// [`RecvTimeoutError::Timeout`], and as for [`recv`](Self::recv).
     pub fn recv_timeout(&mut self, limit: Duration) -> Result<T, RecvTimeoutError> {
-        match self.get::<Received<T>>(Until::Then(deadline_in(limit))) {
+        match self.get::<Received<T>>(Until::within(limit)) {
             Ok(Some(Received(value))) => Ok(value),
             Ok(None) => Err(RecvTimeoutError::Timeout),
             Err(fault) => Err(fault.receiving().into()),
@@ -135,7 +133,7 @@ impl<T: Plain> Receiver<T> {
     ///
     /// As for [`recv`](Self::recv).
     pub fn claim(&mut self) -> Result<Claim<T>, RecvError> {
-        match self.get(Until::Then(None)) {
+        match self.get(Until::ENDLESS) {
             Ok(Some(claimed)) => Ok(self.claimed(claimed)),
             Ok(None) => Err(RecvError::Corrupt),
             Err(fault) => Err(fault.receiving()),
@@ -161,7 +159,7 @@ impl<T: Plain> Receiver<T> {
     ///
     /// [`RecvTimeoutError::Timeout`], and as for [`recv`](Self::recv).
     pub fn claim_timeout(&mut self, limit: Duration) -> Result<Claim<T>, RecvTimeoutError> {
-        match self.get(Until::Then(deadline_in(limit))) {
+        match self.get(Until::within(limit)) {
             Ok(Some(claimed)) => Ok(self.claimed(claimed)),
             Ok(None) => Err(RecvTimeoutError::Timeout),
             Err(fault) => Err(fault.receiving().into()),
@@ -173,8 +171,8 @@ impl<T: Plain> Receiver<T> {
     }
 
     /// Receives until the end: a clean close ends the iteration; a last sender that was killed is one `Err` before that.
-    pub fn iter(&mut self) -> Iter<'_, T> {
-        Iter { receiver: self, over: false }
+    pub fn iter(&mut self) -> Iter<'_, Receiver<T>> {
+        Iter::new(self)
     }
 
     /// How many messages the ring holds at most.
@@ -390,66 +388,4 @@ impl<T: Plain> fmt::Debug for Receiver<T> {
     }
 }
 
-/// See [`Receiver::iter`].
-#[derive(Debug)]
-pub struct Iter<'a, T: Plain> {
-    receiver: &'a mut Receiver<T>,
-    over: bool,
-}
-
-/// An iterator that owns the receiver.
-#[derive(Debug)]
-pub struct IntoIter<T: Plain> {
-    receiver: Receiver<T>,
-    over: bool,
-}
-
-fn next<T: Plain>(receiver: &mut Receiver<T>, over: &mut bool) -> Option<Result<T, RecvError>> {
-    if *over {
-        return None;
-    }
-    match receiver.recv() {
-        Ok(value) => Some(Ok(value)),
-        Err(error) => {
-            *over = true;
-            (error != RecvError::Disconnected).then_some(Err(error))
-        }
-    }
-}
-
-impl<T: Plain> Iterator for Iter<'_, T> {
-    type Item = Result<T, RecvError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        next(self.receiver, &mut self.over)
-    }
-}
-
-impl<T: Plain> Iterator for IntoIter<T> {
-    type Item = Result<T, RecvError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        next(&mut self.receiver, &mut self.over)
-    }
-}
-
-impl<T: Plain> FusedIterator for Iter<'_, T> {}
-impl<T: Plain> FusedIterator for IntoIter<T> {}
-
-impl<'a, T: Plain> IntoIterator for &'a mut Receiver<T> {
-    type Item = Result<T, RecvError>;
-    type IntoIter = Iter<'a, T>;
-
-    fn into_iter(self) -> Iter<'a, T> {
-        self.iter()
-    }
-}
-
-impl<T: Plain> IntoIterator for Receiver<T> {
-    type Item = Result<T, RecvError>;
-    type IntoIter = IntoIter<T>;
-
-    fn into_iter(self) -> IntoIter<T> {
-        IntoIter { receiver: self, over: false }
-    }
-}
+iterators!(impl[T: Plain] Receiver<T>, T);

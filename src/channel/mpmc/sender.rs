@@ -2,14 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Ring;
 use crate::channel::end::{Doubt, Dropped, End, Peers, Side};
 use crate::channel::error::{Fault, PeerDeath, SendError, SendTimeoutError, TrySendError};
-use crate::channel::park::{Look, Patience, Spin};
+use crate::channel::park::{Look, Patience, Spin, Until};
 use crate::channel::raw::mpmc::{Refusal, SendCursor};
-use crate::sys::clock::deadline_in;
 use crate::sys::roster;
 use crate::wire::Plain;
 
@@ -24,13 +23,6 @@ pub struct Sender<T: Plain> {
     doubt: Doubt,
     /// A peer wrote what cannot be.
     corrupt: bool,
-}
-
-/// How long to try.
-#[derive(Clone, Copy)]
-pub(super) enum Until {
-    Now,
-    Then(Option<Instant>),
 }
 
 impl<T: Plain> Sender<T> {
@@ -63,7 +55,7 @@ impl<T: Plain> Sender<T> {
     /// the ring, and counted by [`PeerDeath::in_flight`].
     #[inline]
     pub fn send(&mut self, value: T) -> Result<(), SendError<T>> {
-        match self.put(value, Until::Then(None)) {
+        match self.put(value, Until::ENDLESS) {
             Ok(true) => Ok(()),
             // Without a deadline the wait ends with room only.
             Ok(false) => Err(SendError::Corrupt(value)),
@@ -91,7 +83,7 @@ impl<T: Plain> Sender<T> {
     ///
     /// [`SendTimeoutError::Timeout`], and as for [`send`](Self::send).
     pub fn send_timeout(&mut self, value: T, limit: Duration) -> Result<(), SendTimeoutError<T>> {
-        match self.put(value, Until::Then(deadline_in(limit))) {
+        match self.put(value, Until::within(limit)) {
             Ok(true) => Ok(()),
             Ok(false) => Err(SendTimeoutError::Timeout(value)),
             Err(fault) => Err(fault.sending(value).into()),
@@ -114,7 +106,7 @@ impl<T: Plain> Sender<T> {
             }
             self.tell(sent - first);
             if sent == first {
-                match self.put(values[sent], Until::Then(None)) {
+                match self.put(values[sent], Until::ENDLESS) {
                     Ok(true) => sent += 1,
                     Ok(false) => return Err(SendError::Corrupt(sent)),
                     Err(fault) => return Err(fault.sending(sent)),

@@ -45,7 +45,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 pub use batch::{Peek, Reservation};
-pub use receiver::{IntoIter, Iter, Receiver};
+pub use receiver::Receiver;
 pub use sender::Sender;
 
 use super::end::{End, Ends, Side};

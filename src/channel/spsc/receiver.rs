@@ -2,17 +2,15 @@
 
 use std::fmt;
 use std::io;
-use std::iter::FusedIterator;
 use std::time::Duration;
 
 use super::batch::Peek;
-use super::sender::Until;
 use super::{ReceiveCursor, Ring};
 use crate::channel::end::{Doubt, Dropped, End, Peers, Side};
 use crate::channel::error::{Fault, PeerDeath, RecvError, RecvTimeoutError, TryRecvError};
-use crate::channel::park::{Look, Patience, Spin};
+use crate::channel::iter::{Iter, iterators};
+use crate::channel::park::{Look, Patience, Spin, Until};
 use crate::channel::raw::Corrupt;
-use crate::sys::clock::deadline_in;
 use crate::sys::futex::Words;
 use crate::wait::{Flag, Ready, Source, What};
 use crate::wire::Plain;
@@ -45,7 +43,7 @@ impl<T: Plain> Receiver<T> {
     /// Any [`RecvError`], after all that was sent was received.
     #[inline]
     pub fn recv(&mut self) -> Result<T, RecvError> {
-        match self.filled(1, Until::Then(None)) {
+        match self.filled(1, Until::ENDLESS) {
             Ok(Some(_)) => Ok(self.take()),
             // Without a deadline the wait ends with a value only.
             Ok(None) => Err(RecvError::Corrupt),
@@ -73,7 +71,7 @@ impl<T: Plain> Receiver<T> {
     ///
     /// [`RecvTimeoutError::Timeout`], and as for [`recv`](Self::recv).
     pub fn recv_timeout(&mut self, limit: Duration) -> Result<T, RecvTimeoutError> {
-        match self.filled(1, Until::Then(deadline_in(limit))) {
+        match self.filled(1, Until::within(limit)) {
             Ok(Some(_)) => Ok(self.take()),
             Ok(None) => Err(RecvTimeoutError::Timeout),
             Err(fault) => Err(fault.receiving().into()),
@@ -90,7 +88,7 @@ impl<T: Plain> Receiver<T> {
         if values.is_empty() {
             return Ok(0);
         }
-        match self.filled(values.len().min(self.ring.capacity), Until::Then(None)) {
+        match self.filled(values.len().min(self.ring.capacity), Until::ENDLESS) {
             Ok(Some(filled)) => Ok(self.take_slice(values, filled)),
             Ok(None) => Err(RecvError::Corrupt),
             Err(fault) => Err(fault.receiving()),
@@ -121,7 +119,7 @@ impl<T: Plain> Receiver<T> {
     ///
     /// As for [`recv`](Self::recv).
     pub fn peek(&mut self, most: usize) -> Result<Peek<'_, T>, RecvError> {
-        match self.filled(most.min(self.ring.capacity).max(1), Until::Then(None)) {
+        match self.filled(most.min(self.ring.capacity).max(1), Until::ENDLESS) {
             Ok(Some(filled)) => Ok(Peek::new(self, filled.min(most))),
             Ok(None) => Err(RecvError::Corrupt),
             Err(fault) => Err(fault.receiving()),
@@ -142,8 +140,8 @@ impl<T: Plain> Receiver<T> {
     }
 
     /// Receives until the end: a clean close ends the iteration; a sender that was killed is one `Err` before that.
-    pub fn iter(&mut self) -> Iter<'_, T> {
-        Iter { receiver: self, over: false }
+    pub fn iter(&mut self) -> Iter<'_, Receiver<T>> {
+        Iter::new(self)
     }
 
     /// How many values the ring holds at most: as was asked for.
@@ -364,66 +362,4 @@ impl<T: Plain> fmt::Debug for Receiver<T> {
     }
 }
 
-/// See [`Receiver::iter`].
-#[derive(Debug)]
-pub struct Iter<'a, T: Plain> {
-    receiver: &'a mut Receiver<T>,
-    over: bool,
-}
-
-/// An iterator that owns the receiver.
-#[derive(Debug)]
-pub struct IntoIter<T: Plain> {
-    receiver: Receiver<T>,
-    over: bool,
-}
-
-fn next<T: Plain>(receiver: &mut Receiver<T>, over: &mut bool) -> Option<Result<T, RecvError>> {
-    if *over {
-        return None;
-    }
-    match receiver.recv() {
-        Ok(value) => Some(Ok(value)),
-        Err(error) => {
-            *over = true;
-            (error != RecvError::Disconnected).then_some(Err(error))
-        }
-    }
-}
-
-impl<T: Plain> Iterator for Iter<'_, T> {
-    type Item = Result<T, RecvError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        next(self.receiver, &mut self.over)
-    }
-}
-
-impl<T: Plain> Iterator for IntoIter<T> {
-    type Item = Result<T, RecvError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        next(&mut self.receiver, &mut self.over)
-    }
-}
-
-impl<T: Plain> FusedIterator for Iter<'_, T> {}
-impl<T: Plain> FusedIterator for IntoIter<T> {}
-
-impl<'a, T: Plain> IntoIterator for &'a mut Receiver<T> {
-    type Item = Result<T, RecvError>;
-    type IntoIter = Iter<'a, T>;
-
-    fn into_iter(self) -> Iter<'a, T> {
-        self.iter()
-    }
-}
-
-impl<T: Plain> IntoIterator for Receiver<T> {
-    type Item = Result<T, RecvError>;
-    type IntoIter = IntoIter<T>;
-
-    fn into_iter(self) -> IntoIter<T> {
-        IntoIter { receiver: self, over: false }
-    }
-}
+iterators!(impl[T: Plain] Receiver<T>, T);

@@ -2,15 +2,14 @@
 
 use std::fmt;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::batch::Reservation;
 use super::{Ring, SendCursor};
 use crate::channel::end::{Doubt, Dropped, End, Peers, Side};
 use crate::channel::error::{Fault, PeerDeath, SendError, SendTimeoutError, TrySendError};
-use crate::channel::park::{Look, Patience, Spin};
+use crate::channel::park::{Look, Patience, Spin, Until};
 use crate::channel::raw::Corrupt;
-use crate::sys::clock::deadline_in;
 use crate::wire::Plain;
 
 /// The sending end of a ring. See [`channel`](super::channel).
@@ -24,13 +23,6 @@ pub struct Sender<T: Plain> {
     doubt: Doubt,
     /// A peer wrote what cannot be.
     corrupt: bool,
-}
-
-/// How long to try.
-#[derive(Clone, Copy)]
-pub(super) enum Until {
-    Now,
-    Then(Option<Instant>),
 }
 
 impl<T: Plain> Sender<T> {
@@ -49,7 +41,7 @@ impl<T: Plain> Sender<T> {
     /// the ring, and counted by [`PeerDeath::in_flight`].
     #[inline]
     pub fn send(&mut self, value: T) -> Result<(), SendError<T>> {
-        match self.room(1, Until::Then(None)) {
+        match self.room(1, Until::ENDLESS) {
             Ok(Some(_)) => {
                 self.put(value);
                 Ok(())
@@ -83,7 +75,7 @@ impl<T: Plain> Sender<T> {
     ///
     /// [`SendTimeoutError::Timeout`], and as for [`send`](Self::send).
     pub fn send_timeout(&mut self, value: T, limit: Duration) -> Result<(), SendTimeoutError<T>> {
-        match self.room(1, Until::Then(deadline_in(limit))) {
+        match self.room(1, Until::within(limit)) {
             Ok(Some(_)) => {
                 self.put(value);
                 Ok(())
@@ -103,7 +95,7 @@ impl<T: Plain> Sender<T> {
         let mut sent = 0;
         while sent < values.len() {
             let rest = &values[sent..];
-            match self.room(rest.len().min(self.ring.capacity), Until::Then(None)) {
+            match self.room(rest.len().min(self.ring.capacity), Until::ENDLESS) {
                 Ok(Some(room)) => sent += self.put_slice(&rest[..room.min(rest.len())]),
                 Ok(None) => return Err(SendError::Corrupt(sent)),
                 Err(fault) => return Err(fault.sending(sent)),
@@ -144,7 +136,7 @@ impl<T: Plain> Sender<T> {
     /// If `n` is larger than the capacity: there can never be so much room.
     pub fn reserve(&mut self, n: usize) -> Result<Reservation<'_, T>, SendError<()>> {
         assert!(n <= self.ring.capacity, "{n} values never fit a ring of {}", self.ring.capacity);
-        match self.whole_room(n, Until::Then(None)) {
+        match self.whole_room(n, Until::ENDLESS) {
             Ok(true) => Ok(Reservation::new(self, n)),
             Ok(false) => Err(SendError::Corrupt(())),
             Err(fault) => Err(fault.sending(())),
