@@ -214,10 +214,15 @@ VmFlags: rd wr mr mw me dc
 
     #[test]
     fn what_is_written_shows_as_private_and_dirty() {
-        let before = private_dirty(None).unwrap();
-        let written = std::hint::black_box(vec![1u8; 8 << 20]);
-        let after = private_dirty(Some(rustix::process::getpid())).unwrap();
-        // Other tests on other threads come and go; half of it is not theirs.
-        assert!(after >= before + (written.len() / 2) as u64, "{before} -> {after}");
+        let is_seen = || {
+            let before = private_dirty(None).unwrap();
+            // Pages of its own: an allocator may give out what others have written before.
+            let mut written = crate::memory::Private::<[u8]>::zeroed(8 << 20).unwrap();
+            written.fill(1);
+            let after = private_dirty(Some(rustix::process::getpid())).unwrap();
+            after >= before + (written.len() / 2) as u64
+        };
+        // Other tests on other threads come and go, with as much: one look that none of them disturbs is enough.
+        assert!((0..100).any(|_| is_seen()));
     }
 }
