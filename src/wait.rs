@@ -12,7 +12,7 @@ use crate::process::Stop;
 use crate::sync::Event;
 use crate::sys::clock::{deadline_in, left_until, timespec};
 use crate::sys::fence::heavy;
-use crate::sys::futex::Words;
+use crate::sys::futex::{SHORT_SLICE, SLICE, Words};
 use crate::sys::roster::{self, Bell};
 
 /// What [`wait`] waits for.
@@ -184,11 +184,6 @@ struct Items<'a> {
     all: Vec<What<'a>>,
 }
 
-/// How long a sleep in poll lasts at most where words are waited for: who changed one may have died before it rang.
-const SLICE: Duration = Duration::from_millis(100);
-/// The same where who changes one may not see that somebody sleeps.
-const SHORT_SLICE: Duration = Duration::from_millis(5);
-
 impl Items<'_> {
     /// Whether one call sleeps on all of them: words, of which there is room for so many beside those of the living.
     fn words_alone(&self) -> bool {
@@ -221,6 +216,7 @@ impl Items<'_> {
 
     fn wait_for_all(&self, deadline: Option<Instant>) -> io::Result<Option<usize>> {
         let mut bell: Option<Bell> = None;
+        // Who changes a word may die before it rings, or not see that somebody sleeps.
         let mut slice = SLICE;
         let has_flags = self.all.iter().any(|item| matches!(item, What::Flag(_)));
         loop {

@@ -18,10 +18,11 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::raw::primitive::Light;
 use crate::process::hand_over;
+use crate::sys::futex::SLICE;
 use crate::sys::generation;
 use crate::sys::identity::Identity;
 use crate::sys::roster;
@@ -129,7 +130,7 @@ impl Table<'_> {
     fn look(&self, side: Side, sure: bool) -> Peers {
         let casualty = &self.casualties[side as usize];
         for entry in self.used() {
-            // Acquire: pairs with the Release in `End::close`: who finds an end closed finds all that was sent by it.
+            // Acquire: pairs with the Release in `End::drop_in`: who finds an end closed finds all that was sent by it.
             let word = entry.load(Ordering::Acquire);
             let Some(who) = Identity::from_word(word).filter(|_| word & 1 == side as u64) else { continue };
             if !is_over(who, sure) {
@@ -172,9 +173,6 @@ fn is_over(who: Identity, sure: bool) -> bool {
     }
 }
 
-/// How long it may take to find a death of which nothing tells.
-const SURE_EVERY: Duration = Duration::from_millis(100);
-
 /// When to ask the kernel, for who only ever tries.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Doubt {
@@ -183,7 +181,7 @@ pub(super) struct Doubt {
 }
 
 impl Doubt {
-    /// Whether this look is to be sure: one in a hundred milliseconds.
+    /// Whether this look is to be sure: one in each slice that a sleep would have.
     pub(super) fn is_due(&mut self) -> bool {
         // The clock costs more than the look.
         self.looks = self.looks.wrapping_add(1);
@@ -193,7 +191,7 @@ impl Doubt {
         let now = Instant::now();
         let due = self.next.is_some_and(|next| next <= now);
         if due || self.next.is_none() {
-            self.next = Some(now + SURE_EVERY);
+            self.next = Some(now + SLICE);
         }
         due
     }

@@ -109,7 +109,7 @@ impl Patience {
             // Soon, where a publisher may miss this sleeper. And after a wake in vain: it may have been the death of one thread
             // of a process that is still at the death of its others.
             let until = match (heard, vain) {
-                (false, _) => earlier(deadline, Duration::from_millis(5)),
+                (false, _) => earlier(deadline, futex::SHORT_SLICE),
                 (true, 0) => deadline,
                 (true, _) if seeded!("no slices") => deadline,
                 (true, n) => earlier(deadline, Duration::from_millis(1 << n.min(6))),

@@ -88,9 +88,9 @@ pub(crate) enum Slept {
 /// How long one sleep lasts at most. What a lost wake or a death without notice costs.
 ///
 /// Without slices, everything but the notice of what the kernel does not mark must work as well: a test builds that.
-const SLICE: Duration = Duration::from_millis(100);
+pub(crate) const SLICE: Duration = Duration::from_millis(100);
 /// The same where only one word can be slept on, so that a death is noticed only by looking, and for the unheard.
-const SHORT_SLICE: Duration = Duration::from_millis(5);
+pub(crate) const SHORT_SLICE: Duration = Duration::from_millis(5);
 
 /// Set where the kernel has no `futex_waitv`, or a sandbox forbids it.
 static MISSING: AtomicBool = AtomicBool::new(false);
