@@ -43,6 +43,7 @@ pub mod duplex;
 mod end;
 mod error;
 mod iter;
+mod many;
 mod memory;
 pub mod mpmc;
 mod park;
