@@ -161,7 +161,7 @@ fn from_sending<L>(operation: Operation<Home, L>) -> Operation<Home, L> {
         .from(Start::new("empty", home::<0, 0>))
         .from(Start::new("one there", home::<1, 0>))
         .from(Start::new("about to wrap", home::<2, 1>))
-        .from(Start::new("empty, received from asleep", home::<2, 2>).beside(receive))
+        .from(Start::new("empty, received from asleep", home::<2, 2>).behind(receive))
 }
 
 pub fn send() -> Operation<Home, (Sender, Vec<u8>)> {
@@ -182,7 +182,7 @@ pub fn send_long() -> Operation<Home, (Sender, Vec<u8>)> {
         .warm(warm)
         .wake(|home| home.page.gate.open())
         .unsteady("how often it waits for room depends on how fast the receiver makes some")
-        .from(Start::new("empty, received from asleep", home::<2, 2>).beside(receive))
+        .from(Start::new("empty, received from asleep", home::<2, 2>).behind(receive))
         .from(Start::new("closed later", home::<2, 2>).beside(close_receiver_behind_the_gate))
 }
 
@@ -210,7 +210,7 @@ fn from_receiving<L>(operation: Operation<Home, L>) -> Operation<Home, L> {
         .from(Start::new("one there", home::<1, 0>))
         .from(Start::new("two there", home::<2, 0>))
         .from(Start::new("wrapped", home::<4, 2>))
-        .from(Start::new("full, sent to asleep", home::<2, 0>).beside(send_one))
+        .from(Start::new("full, sent to asleep", home::<2, 0>).behind(send_one))
 }
 
 pub fn recv() -> Operation<Home, (Receiver, Vec<u8>)> {

@@ -208,8 +208,8 @@ pub fn recv_from_sleeper() -> Operation<Home, Receiver<Load>> {
     Operation::new("mpmc recv, from one asleep", receiver, act, look)
         .warm(warm)
         .help(make_room)
-        .from(Start::new("full", home::<3, 0>).beside(send_one))
-        .from(Start::new("full, wrapped", home::<5, 2>).beside(send_one))
+        .from(Start::new("full", home::<3, 0>).behind(send_one))
+        .from(Start::new("full, wrapped", home::<5, 2>).behind(send_one))
 }
 
 /// Killed in between, it is there, and was claimed once more.

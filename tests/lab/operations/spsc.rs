@@ -226,7 +226,7 @@ fn from_sending<T: Load, L>(operation: Operation<Home<T>, L>) -> Operation<Home<
         .from(Start::new("half full", home::<T, 2, 0>))
         .from(Start::new("one room left", home::<T, 3, 0>))
         .from(Start::new("about to wrap", home::<T, 7, 6>))
-        .from(Start::new("empty, received from asleep", home::<T, 3, 3>).beside(receive))
+        .from(Start::new("empty, received from asleep", home::<T, 3, 3>).behind(receive))
         .from(Start::new("its receiver dead", home::<T, 2, 0>).after_the_death_of(die_receiving_asleep))
 }
 
@@ -256,8 +256,8 @@ pub fn send_to_sleeper() -> Operation<Home<u64>, Sender<u64>> {
     Operation::new("spsc send, to one asleep", sender, act, look)
         .warm(warm::<u64>)
         .lets_go()
-        .from(Start::new("empty", home::<u64, 0, 0>).beside(receive))
-        .from(Start::new("empty, wrapped", home::<u64, 5, 5>).beside(receive))
+        .from(Start::new("empty", home::<u64, 0, 0>).behind(receive))
+        .from(Start::new("empty, wrapped", home::<u64, 5, 5>).behind(receive))
 }
 
 /// As [`send_to_sleeper`], the other way round.
@@ -268,8 +268,8 @@ pub fn recv_from_sleeper() -> Operation<Home<u64>, Receiver<u64>> {
     Operation::new("spsc recv, from one asleep", receiver, act, look)
         .warm(warm::<u64>)
         .lets_go()
-        .from(Start::new("full", home::<u64, 4, 0>).beside(send_one))
-        .from(Start::new("full, wrapped", home::<u64, 7, 3>).beside(send_one))
+        .from(Start::new("full", home::<u64, 4, 0>).behind(send_one))
+        .from(Start::new("full, wrapped", home::<u64, 7, 3>).behind(send_one))
 }
 
 /// Who sleeps in poll does not hear of deaths: it looks for itself, after 100 ms, which the points after the commit take.
@@ -279,7 +279,7 @@ pub fn send_to_poll() -> Operation<Home<u64>, Sender<u64>> {
     };
     Operation::new("spsc send, to one in poll", sender, act, look)
         .warm(warm::<u64>)
-        .from(Start::new("empty", home::<u64, 0, 0>).beside(receive_in_poll))
+        .from(Start::new("empty", home::<u64, 0, 0>).behind(receive_in_poll))
 }
 
 pub fn try_send() -> Operation<Home<u64>, Sender<u64>> {
@@ -291,9 +291,10 @@ pub fn try_send() -> Operation<Home<u64>, Sender<u64>> {
 
 pub fn send_timeout_in_vain() -> Operation<Home<u64>, Sender<u64>> {
     let act = |_: &Home<u64>, sender: &mut Sender<u64>| {
-        assert!(sender.send_timeout(u64::of(9), Duration::from_micros(100)).is_err());
+        assert!(sender.send_timeout(u64::of(9), Duration::from_millis(2)).is_err());
     };
     Operation::new("spsc send_timeout, in vain", sender, act, look)
+        .unsteady("the time that is left is subtracted with or without a borrow")
         .warm(warm::<u64>)
         .from(Start::new("full", home::<u64, 4, 0>))
         .from(Start::new("full, wrapped", home::<u64, 7, 3>))
@@ -331,7 +332,7 @@ fn from_receiving<T: Load, L>(operation: Operation<Home<T>, L>) -> Operation<Hom
         .from(Start::new("about to wrap", home::<T, 8, 6>))
         .from(Start::new("full", home::<T, 4, 0>))
         .from(Start::new("full, wrapped", home::<T, 7, 3>))
-        .from(Start::new("full, sent to asleep", home::<T, 4, 0>).beside(send_one))
+        .from(Start::new("full, sent to asleep", home::<T, 4, 0>).behind(send_one))
         .from(Start::new("its sender dead", home::<T, 4, 2>).after_the_death_of(die_sending_asleep))
 }
 
@@ -362,9 +363,10 @@ pub fn try_recv() -> Operation<Home<u64>, Receiver<u64>> {
 
 pub fn recv_timeout_in_vain() -> Operation<Home<u64>, Receiver<u64>> {
     let act = |_: &Home<u64>, receiver: &mut Receiver<u64>| {
-        assert!(receiver.recv_timeout(Duration::from_micros(100)).is_err());
+        assert!(receiver.recv_timeout(Duration::from_millis(2)).is_err());
     };
     Operation::new("spsc recv_timeout, in vain", receiver, act, look)
+        .unsteady("the time that is left is subtracted with or without a borrow")
         .warm(warm::<u64>)
         .from(Start::new("empty", home::<u64, 0, 0>))
         .from(Start::new("empty, wrapped", home::<u64, 5, 5>))
