@@ -44,7 +44,10 @@ impl<S: Store> Held<S> {
             return;
         }
         if header.emptied.0.is_wanted() {
-            header.emptied.0.wake(1);
+            self.ring.store.wake_senders(&header.emptied.0);
+        }
+        if header.idle.0.is_wanted() {
+            header.idle.0.wake_all();
         }
         // Receivers may wait for nothing but the end of this claim, if nobody is left who sends.
         if header.emptied.0.is_gone() {

@@ -33,6 +33,11 @@ pub(super) trait Store: Clone {
 
     /// Copies out what is in a slot, which is the caller's.
     fn get(&self, ring: &Ring<Self>, index: usize) -> Self::Got;
+
+    /// A message was received: there may be room for another.
+    fn wake_senders(&self, emptied: &Signal) {
+        emptied.wake(1);
+    }
 }
 
 /// How many handles a channel has at most, senders and receivers together.
@@ -40,8 +45,8 @@ pub(super) const HANDLES: usize = 1024;
 
 header! {
     /// ```text
-    ///   0        384             512       640
-    ///   | bounds | filled, asked | emptied | ends | messages ..
+    ///   0        384             640             896
+    ///   | bounds | filled, asked | emptied, idle | ends | messages ..
     /// ```
     ///
     /// The words of the slots have a mapping of their own.
@@ -53,6 +58,8 @@ header! {
         asked: Line<Signal>,
         /// For senders, who sleep until there is room.
         emptied: Line<Signal>,
+        /// For those who wait until nothing is left to be done.
+        idle: Line<Signal>,
         ends: Line<Ends<HANDLES>>,
     }
 }
@@ -61,7 +68,7 @@ header! {
 pub(super) struct Ring<S> {
     pub(super) memory: Arc<Memory<Header>>,
     /// Two for each slot.
-    words: Shared<[AtomicU64]>,
+    pub(super) words: Shared<[AtomicU64]>,
     pub(super) shape: Shape,
     pub(super) store: S,
 }

@@ -115,7 +115,10 @@ impl<S: Store> Receiver<S> {
         self.end.light_fence();
         let emptied = &self.ring.header().emptied.0;
         if emptied.is_wanted() {
-            emptied.wake(1);
+            self.ring.store.wake_senders(emptied);
+        }
+        if self.ring.header().idle.0.is_wanted() {
+            self.ring.header().idle.0.wake_all();
         }
     }
 
@@ -140,7 +143,7 @@ impl<S: Store> Receiver<S> {
         adopted
     }
 
-    fn poison(&mut self) -> Fault {
+    pub(in crate::channel) fn poison(&mut self) -> Fault {
         self.corrupt = true;
         Fault::Corrupt
     }
@@ -234,6 +237,7 @@ impl<S: Store> Drop for Receiver<S> {
             header.filled.0.set_gone();
             self.end.light_fence();
             header.emptied.0.wake_all();
+            header.idle.0.wake_all();
         }
     }
 }

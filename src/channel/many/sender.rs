@@ -6,7 +6,7 @@ use super::{Ring, Store};
 use crate::channel::end::{Doubt, Dropped, End, Peers, Side};
 use crate::channel::error::{Fault, PeerDeath, SendError};
 use crate::channel::park::{Look, Patience, Until};
-use crate::channel::raw::mpmc::{Refusal, SendCursor};
+use crate::channel::raw::mpmc::{Count, Refusal, SendCursor};
 use crate::sys::roster;
 
 pub(in crate::channel) struct Sender<S: Store> {
@@ -55,6 +55,44 @@ impl<S: Store> Sender<S> {
         // Who sleeps does not watch this process yet.
         self.ring.wake_all_receivers();
         Ok(())
+    }
+
+    /// Waits until there is nothing in the ring, and nothing in anybody's hands. False if that was not so until then.
+    pub(in crate::channel) fn wait_idle(&mut self, until: Until) -> Result<bool, Fault> {
+        self.look_up()?;
+        let ring = self.ring.clone();
+        let idle = &ring.header().idle.0;
+        let look = |look: Look| -> Option<Result<(), Result<Peers, Refusal>>> {
+            if let Ok(me) = roster::me() {
+                if look == Look::Sure {
+                    ring.raw().look_for_the_truth(me);
+                }
+                if let Err(corrupt) = ring.raw().tend(me) {
+                    return Some(Err(Err(corrupt.into())));
+                }
+            }
+            // What this thread has claimed is counted, too.
+            if ring.raw().count() == Count::default() {
+                return Some(Ok(()));
+            }
+            if look == Look::Ring {
+                return None;
+            }
+            match ring.table().peers(Side::Receiver, look == Look::Sure) {
+                Peers::Alive => None,
+                gone => Some(Err(Ok(gone))),
+            }
+        };
+        let found = match until {
+            Until::Then(deadline) => self.patience.wait(idle, deadline, look),
+            Until::Now => look(Look::Sure),
+        };
+        match found {
+            None => Ok(false),
+            Some(Ok(())) => Ok(true),
+            Some(Err(Err(_))) => Err(self.poison()),
+            Some(Err(Ok(peers))) => self.fault(peers).map(|()| false),
+        }
     }
 
     /// False if there was no room until then.
