@@ -248,9 +248,9 @@ fn the_last_sender_ends_the_iteration() {
     assert_eq!(rx.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [2]);
 }
 
-fn stay() {
-    let forever = std::hint::black_box(true);
-    while forever {
+fn stay(why: &str) {
+    eprintln!("{why}");
+    while std::hint::black_box(true) {
         std::thread::park();
     }
 }
@@ -259,7 +259,7 @@ fn a_killed_last_sender_is_told_once() {
     let (tx, rx) = queue::<String>(4);
     let child = tine::spawn(move || {
         tx.send("last words".into()).unwrap();
-        stay();
+        stay("until it is killed");
     })
     .unwrap();
     assert_eq!(rx.recv(), Ok("last words".into()));
