@@ -68,6 +68,9 @@ impl Bytes {
     /// Takes as many blocks as a message needs. None if there are not so many: then it takes none.
     fn take_blocks(self, ring: &Ring<Bytes>, me: Name, length: usize) -> Option<Vec<usize>> {
         let needed = if length <= INLINE { 0 } else { length.div_ceil(PART) };
+        if needed > 0 && !self.owners(ring).are_free(needed, |slot| ring.raw().lap_of(slot)) {
+            return None;
+        }
         let mut taken = Vec::with_capacity(needed);
         // Different senders begin at different blocks, and mostly find those that they had before.
         let mut from = me.word() as usize >> 8;

@@ -26,6 +26,14 @@ fn of_slot(slot: usize, lap: u64) -> u64 {
 }
 
 impl Blocks<'_> {
+    /// Whether so many are free, as of several moments. Nothing is taken: who takes some, and gives them back since they are too few,
+    /// keeps others from taking enough meanwhile, and has to wake them again, and again.
+    pub(crate) fn are_free(&self, wanted: usize, lap_of: impl Fn(usize) -> Option<u64>) -> bool {
+        // Acquire: as in `take`.
+        let is_free = |word: &&AtomicU64| is_free(word.load(Ordering::Acquire), &lap_of);
+        self.0.iter().filter(is_free).take(wanted).count() == wanted
+    }
+
     /// Takes a free one, from number `from` on: its number. `lap_of` says in which lap a slot is; of one that there is not, nothing is.
     pub(crate) fn take(&self, me: Name, from: usize, lap_of: impl Fn(usize) -> Option<u64>) -> Option<usize> {
         let count = self.0.len();
@@ -33,16 +41,9 @@ impl Blocks<'_> {
             let word = &self.0[number];
             // Acquire: pairs with the Release in `give_back`.
             let now = word.load(Ordering::Acquire);
-            let is_free = match now & KIND {
-                HELD => Name::in_word(now).is_none_or(|name| judge(name) == Verdict::Dead),
-                OF_SLOT => {
-                    let is_over = lap_of((now >> 24) as usize) != Some(now >> 2 & LAP);
-                    is_over || seeded!("blocks: taken from a message that is not over")
-                }
-                _ => true,
-            };
             // Acquire: as above. From exactly this word: of two who find it free one gets it.
-            is_free && word.compare_exchange(now, me.word() | HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
+            let held = me.word() | HELD;
+            is_free(now, &lap_of) && word.compare_exchange(now, held, Ordering::Acquire, Ordering::Relaxed).is_ok()
         })
     }
 
@@ -56,5 +57,16 @@ impl Blocks<'_> {
     pub(crate) fn give_back(&self, number: usize) {
         // Release: pairs with the Acquire in `take`.
         self.0[number].store(0, Ordering::Release);
+    }
+}
+
+fn is_free(word: u64, lap_of: impl Fn(usize) -> Option<u64>) -> bool {
+    match word & KIND {
+        HELD => Name::in_word(word).is_none_or(|name| judge(name) == Verdict::Dead),
+        OF_SLOT => {
+            let is_over = lap_of((word >> 24) as usize) != Some(word >> 2 & LAP);
+            is_over || seeded!("blocks: taken from a message that is not over")
+        }
+        _ => true,
     }
 }
