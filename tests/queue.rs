@@ -295,7 +295,8 @@ fn a_killed_receiver_costs_at_most_what_it_had() {
         assert_eq!(unique.len(), seen.len(), "nothing is received twice");
         assert!(seen.len() >= 299, "what is missing was in the dead one's hands: {}", seen.len());
         sender.join().unwrap();
-        victim.join().unwrap_err();
+        // It may have been quicker than its death.
+        let _ = victim.join();
     }
 }
 
