@@ -279,15 +279,13 @@ impl<T: Plain> Receiver<T> {
 
     #[cold]
     fn wait_for(&mut self, until: Until) -> Result<Option<usize>, Fault> {
-        let ring = self.ring.clone();
+        let (ring, cursor) = (&self.ring, &mut self.cursor);
         let header = ring.memory.header();
-        let mut cursor = self.cursor.clone();
-        let mut look = |look| Receiver::<T>::look(&ring, &mut cursor, look);
+        let mut look = |look| Receiver::<T>::look(ring, cursor, look);
         let found = match until {
             Until::Then(deadline) => self.patience.wait(&header.filled.0, deadline, look),
             Until::Now => look(if self.doubt.is_due() { Look::Sure } else { Look::Peers }),
         };
-        self.cursor = cursor;
         match found {
             None => Ok(None),
             Some(Ok(filled)) => Ok(Some(filled)),

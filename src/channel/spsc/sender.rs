@@ -314,9 +314,8 @@ impl<T: Plain> Sender<T> {
 
     #[cold]
     fn wait_for(&mut self, wanted: u64, until: Until) -> Result<Option<usize>, Fault> {
-        let ring = self.ring.clone();
-        let header = ring.memory.header();
-        let mut cursor = self.cursor.clone();
+        let header = self.ring.memory.header();
+        let cursor = &mut self.cursor;
         let mut look = |look: Look| -> Option<Result<usize, Result<Peers, Corrupt>>> {
             match cursor.room(&header.cursors, wanted) {
                 Ok(room) if room >= wanted => return Some(Ok(room as usize)),
@@ -335,14 +334,13 @@ impl<T: Plain> Sender<T> {
             Until::Then(deadline) => self.patience.wait(&header.emptied.0, deadline, look),
             Until::Now => look(if self.doubt.is_due() { Look::Sure } else { Look::Peers }),
         };
-        self.cursor = cursor;
         match found {
             None => Ok(None),
             Some(Ok(room)) => Ok(Some(room)),
             Some(Err(Err(Corrupt))) => Err(self.poison()),
             Some(Err(Ok(peers))) => {
                 // There may be room for less than was wanted: the next send is told, too.
-                header.filled.0.set_gone();
+                self.ring.memory.header().filled.0.set_gone();
                 self.fault(peers).map(|()| None)
             }
         }
