@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::wire::{DecodeError, EncodeError};
+
 /// What is known of the death of those at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -67,7 +69,7 @@ macro_rules! send_errors {
         $(#[$doc])*
         ///
         /// The value comes back: it was not sent.
-        #[derive(Clone, Copy, PartialEq, Eq)]
+        #[derive(Clone, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum $Name<T> {
             $($(#[$more_doc])* $More(T),)?
@@ -79,6 +81,8 @@ macro_rules! send_errors {
             NotOwner(T),
             /// The channel's memory was overwritten.
             Corrupt(T),
+            /// The value cannot be encoded, or is longer than the channel can hold. The channel is as it was.
+            Encode(T, EncodeError),
         }
 
         impl<T> $Name<T> {
@@ -86,7 +90,7 @@ macro_rules! send_errors {
             pub fn into_inner(self) -> T {
                 match self {
                     $($Name::$More(value) => value,)?
-                    $Name::Disconnected(value) | $Name::PeerDied(value, _) | $Name::NotOwner(value) | $Name::Corrupt(value) => value,
+                    $Name::Disconnected(value) | $Name::PeerDied(value, _) | $Name::NotOwner(value) | $Name::Corrupt(value) | $Name::Encode(value, _) => value,
                 }
             }
 
@@ -99,6 +103,7 @@ macro_rules! send_errors {
                     $Name::PeerDied(value, death) => $Name::PeerDied(map(value), death),
                     $Name::NotOwner(value) => $Name::NotOwner(map(value)),
                     $Name::Corrupt(value) => $Name::Corrupt(map(value)),
+                    $Name::Encode(value, error) => $Name::Encode(map(value), error),
                 }
             }
 
@@ -108,6 +113,7 @@ macro_rules! send_errors {
                     $Name::Disconnected(_) | $Name::PeerDied(..) => io::ErrorKind::BrokenPipe,
                     $Name::NotOwner(_) => io::ErrorKind::InvalidInput,
                     $Name::Corrupt(_) => io::ErrorKind::InvalidData,
+                    $Name::Encode(..) => io::ErrorKind::InvalidInput,
                 }
             }
         }
@@ -121,6 +127,7 @@ macro_rules! send_errors {
                     $Name::PeerDied(_, death) => f.debug_tuple("PeerDied").field(&format_args!("..")).field(death).finish(),
                     $Name::NotOwner(_) => f.write_str("NotOwner(..)"),
                     $Name::Corrupt(_) => f.write_str("Corrupt(..)"),
+                    $Name::Encode(_, error) => f.debug_tuple("Encode").field(&format_args!("..")).field(error).finish(),
                 }
             }
         }
@@ -133,6 +140,7 @@ macro_rules! send_errors {
                     $Name::PeerDied(_, death) => death.fmt(f),
                     $Name::NotOwner(_) => f.write_str(NOT_OWNER),
                     $Name::Corrupt(_) => f.write_str(CORRUPT),
+                    $Name::Encode(_, error) => error.fmt(f),
                 }
             }
         }
@@ -177,6 +185,7 @@ impl<T> From<SendError<T>> for TrySendError<T> {
             SendError::PeerDied(value, death) => TrySendError::PeerDied(value, death),
             SendError::NotOwner(value) => TrySendError::NotOwner(value),
             SendError::Corrupt(value) => TrySendError::Corrupt(value),
+            SendError::Encode(value, error) => TrySendError::Encode(value, error),
         }
     }
 }
@@ -188,6 +197,7 @@ impl<T> From<SendError<T>> for SendTimeoutError<T> {
             SendError::PeerDied(value, death) => SendTimeoutError::PeerDied(value, death),
             SendError::NotOwner(value) => SendTimeoutError::NotOwner(value),
             SendError::Corrupt(value) => SendTimeoutError::Corrupt(value),
+            SendError::Encode(value, error) => SendTimeoutError::Encode(value, error),
         }
     }
 }
@@ -195,7 +205,7 @@ impl<T> From<SendError<T>> for SendTimeoutError<T> {
 macro_rules! recv_errors {
     ($($(#[$doc:meta])* $Name:ident { $($(#[$more_doc:meta])* $More:ident: $text:literal, $kind:ident;)? })*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum $Name {
             $($(#[$more_doc])* $More,)?
@@ -207,6 +217,8 @@ macro_rules! recv_errors {
             NotOwner,
             /// The channel's memory was overwritten.
             Corrupt,
+            /// A message was received, and is not the encoding of a value. It is gone; the channel lives on.
+            Decode(DecodeError),
         }
 
         impl fmt::Display for $Name {
@@ -217,6 +229,7 @@ macro_rules! recv_errors {
                     $Name::PeerDied(death) => death.fmt(f),
                     $Name::NotOwner => f.write_str(NOT_OWNER),
                     $Name::Corrupt => f.write_str(CORRUPT),
+                    $Name::Decode(error) => error.fmt(f),
                 }
             }
         }
@@ -229,7 +242,7 @@ macro_rules! recv_errors {
                     $($Name::$More => io::ErrorKind::$kind,)?
                     $Name::Disconnected | $Name::PeerDied(_) => io::ErrorKind::UnexpectedEof,
                     $Name::NotOwner => io::ErrorKind::InvalidInput,
-                    $Name::Corrupt => io::ErrorKind::InvalidData,
+                    $Name::Corrupt | $Name::Decode(_) => io::ErrorKind::InvalidData,
                 };
                 io::Error::new(kind, error)
             }
@@ -265,6 +278,7 @@ impl From<RecvError> for TryRecvError {
             RecvError::PeerDied(death) => TryRecvError::PeerDied(death),
             RecvError::NotOwner => TryRecvError::NotOwner,
             RecvError::Corrupt => TryRecvError::Corrupt,
+            RecvError::Decode(error) => TryRecvError::Decode(error),
         }
     }
 }
@@ -276,6 +290,7 @@ impl From<RecvError> for RecvTimeoutError {
             RecvError::PeerDied(death) => RecvTimeoutError::PeerDied(death),
             RecvError::NotOwner => RecvTimeoutError::NotOwner,
             RecvError::Corrupt => RecvTimeoutError::Corrupt,
+            RecvError::Decode(error) => RecvTimeoutError::Decode(error),
         }
     }
 }

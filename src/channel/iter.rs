@@ -12,7 +12,7 @@ pub trait Receive {
 }
 
 /// The messages of a receiver, until its end: a clean close ends the iteration; any other error, as the death of the last sender, is
-/// one `Err` before that.
+/// one `Err` before that. After a message that does not decode it goes on.
 #[derive(Debug)]
 pub struct Iter<'a, R> {
     receiver: &'a mut R,
@@ -43,7 +43,8 @@ fn next<R: Receive>(receiver: &mut R, over: &mut bool) -> Option<Result<R::Messa
         return None;
     }
     let next = receiver.next_message();
-    *over = next.is_err();
+    // What does not decode is gone, and the next may.
+    *over = matches!(&next, Err(error) if !matches!(error, RecvError::Decode(_)));
     if matches!(next, Err(RecvError::Disconnected)) { None } else { Some(next) }
 }
 

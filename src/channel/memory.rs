@@ -36,10 +36,10 @@ headers!([] AtomicU32, [] AtomicU64, [] Cursors, [] Bounds, [] Signal, [T: Heade
 
 /// Makes a struct of such fields, and checks that they are.
 macro_rules! header {
-    ($(#[$attribute:meta])* struct $Name:ident { $($(#[$field_attribute:meta])* $field:ident: $Type:ty,)* }) => {
+    ($(#[$attribute:meta])* $visibility:vis struct $Name:ident { $($(#[$field_attribute:meta])* $field:ident: $Type:ty,)* }) => {
         $(#[$attribute])*
         #[repr(C)]
-        struct $Name { $($(#[$field_attribute])* $field: $Type,)* }
+        $visibility struct $Name { $($(#[$field_attribute])* $visibility $field: $Type,)* }
 
         const _: () = {
             const fn is_header<T: $crate::channel::memory::Header>() {}

@@ -2,6 +2,7 @@
 //!
 //! | | sends | ends |
 //! |---|---|---|
+//! | [`channel()`] | any value, encoded | any number of senders and receivers; messages that are delivered again |
 //! | [`spsc`] | values of one size, bytes as they are | one sender, one receiver; the fastest |
 //! | [`bytes`] | messages of any length, in place or copied | one sender, one receiver |
 //! | [`mpmc`] | values of one size, bytes as they are | any number of senders and receivers; messages that are delivered again |
@@ -43,9 +44,11 @@ pub mod duplex;
 mod end;
 mod error;
 mod iter;
+mod many;
 mod memory;
 pub mod mpmc;
 mod park;
+mod queue;
 pub(crate) mod raw;
 pub mod spsc;
 
@@ -53,3 +56,4 @@ pub use duplex::{Duplex, DuplexRecvError, DuplexSendError, duplex};
 pub use error::{PeerDeath, RecvError, RecvTimeoutError, SendError, SendTimeoutError, TryRecvError, TrySendError};
 pub use iter::{IntoIter, Iter};
 pub use park::Spin;
+pub use queue::{Builder, Claim, Receiver, Sender, channel};

@@ -3,8 +3,8 @@ use super::campaign::{self, Mode, Plan};
 use super::finding::{Kind, Tally};
 use super::operation::Operation;
 use super::operations::{
-    barrier, bytes, chunks, condvar, duplex, event, frames, mpmc, mutex, once, rwlock, segment, semaphore, spawn, spsc,
-    toy_lock, toy_ring, toy_share,
+    barrier, bytes, chunks, condvar, duplex, event, frames, mpmc, mutex, once, queue, rwlock, segment, semaphore,
+    spawn, spsc, toy_lock, toy_ring, toy_share,
 };
 use super::{table, trace};
 use crate::cases;
@@ -229,6 +229,11 @@ campaigns! {
     bytes_recv: bytes::recv(), Kill 200, Wake 60;
     bytes_recv_long: bytes::recv_long(), Kill 100;
     bytes_peek: bytes::peek(), Kill 150;
+
+    queue_send_long: queue::send_long(), Kill 200;
+    queue_send_short: queue::send_short(), Kill 200;
+    queue_recv: queue::recv(), Kill 200;
+    queue_claim: queue::claim_and_done(), Kill 200;
 
     spawn_and_join: spawn::spawn_and_join(), KillAtCalls 1;
     spawn_detached: spawn::spawn_detached(), KillAtCalls 1;

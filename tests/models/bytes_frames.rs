@@ -61,7 +61,7 @@ pub fn check(data: &[u8]) {
                 let sent = tx.try_send(&vec![byte() as u8; number as usize % 4200]);
                 sender_is_consistent(
                     &mut sender_fooled,
-                    sent.is_err_and(|error| is_corrupt(error.into())),
+                    sent.clone().is_err_and(|error| is_corrupt(error.into())),
                     sent.is_ok(),
                 );
             }

@@ -122,7 +122,7 @@ pub fn check(data: &[u8]) {
             10 if !values.is_empty() => {
                 held.extend(&values);
                 let sent = tx.try_send_slice(&values);
-                assert!(sent.is_err() || sent.is_ok_and(|sent| sent <= capacity.min(values.len())));
+                assert!(sent.is_err() || sent.as_ref().is_ok_and(|&sent| sent <= capacity.min(values.len())));
                 sender.answers("try_send_slice", sent == Err(TrySendError::Corrupt(0)));
             }
             11 => {

@@ -282,10 +282,11 @@ fn exchange(senders: u64, receivers: usize, capacity: usize, messages: u64, spin
                 let mut next = vec![0; senders as usize];
                 let mut all = Vec::new();
                 for received in rx.iter() {
-                    let (sender, n) = (received.unwrap() >> 32, received.unwrap() & 0xffff_ffff);
+                    let received = received.unwrap();
+                    let (sender, n) = (received >> 32, received & 0xffff_ffff);
                     assert!(n >= next[sender as usize], "in order");
                     next[sender as usize] = n + 1;
-                    all.push(received.unwrap());
+                    all.push(received);
                 }
                 all
             })

@@ -40,7 +40,7 @@ fn the_last_senders_death_is_told_after_all_that_was_sent() {
         other => panic!("{other:?}"),
     });
     assert!(matches!(death, RecvError::PeerDied(PeerDeath { pid, in_flight: 0, .. }) if pid == child.id()));
-    assert_eq!((rx.recv(), rx.recv()), (Err(death), Err(RecvError::Disconnected)), "each handle is told once");
+    assert_eq!((rx.recv(), rx.recv()), (Err(death.clone()), Err(RecvError::Disconnected)), "each handle is told once");
     assert_eq!((other.recv(), other.recv()), (Err(death), Err(RecvError::Disconnected)));
 }
 

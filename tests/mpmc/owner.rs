@@ -28,7 +28,8 @@ fn clones_move_into_children() {
     drop(tx);
     let mut next = [0; 4];
     for received in rx.iter() {
-        let (child, n) = (received.unwrap() >> 32, received.unwrap() & 0xffff_ffff);
+        let received = received.unwrap();
+        let (child, n) = (received >> 32, received & 0xffff_ffff);
         assert_eq!(n, next[child as usize]);
         next[child as usize] += 1;
     }

@@ -201,7 +201,7 @@ fn an_iteration_tells_a_death_once() {
     .unwrap();
     let all: Vec<_> = rx.into_iter().collect();
     assert_eq!(all[..2], [Ok(1), Ok(2)]);
-    assert!(all.len() == 3 && is_death(all[2], child.id()));
+    assert!(all.len() == 3 && is_death(all[2].clone(), child.id()));
     child.join().unwrap_err();
 }
 

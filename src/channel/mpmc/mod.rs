@@ -77,107 +77,51 @@ mod claim;
 mod receiver;
 mod sender;
 
-use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 pub use claim::Claim;
 pub use receiver::Receiver;
 pub use sender::Sender;
 
-use super::end::{End, Ends, Side, Table};
-use super::memory::{Memory, header};
-use super::raw::cursor::Line;
-use super::raw::mpmc::{self, Bounds, Shape};
-use super::raw::signal::Signal;
-use crate::memory::Shared;
-use crate::memory::cells::Cells;
+use super::many::{self, Ring, Store};
+use super::raw::mpmc::{Refusal, SendCursor};
+use crate::memory::cells;
+use crate::sys::roster::Name;
 use crate::wire::{Pass, Plain};
 
-/// How many handles a channel has at most, senders and receivers together.
-const HANDLES: usize = 1024;
+/// One value of `T` to a slot.
+struct Cells<T>(PhantomData<fn() -> T>);
 
-header! {
-    /// ```text
-    ///   0        384             512       640
-    ///   | bounds | filled, asked | emptied | ends | messages ..
-    /// ```
-    ///
-    /// The words of the slots have a mapping of their own.
-    struct Header {
-        bounds: Bounds,
-        /// For receivers, who sleep until there is something: one is woken for each message.
-        filled: Line<Signal>,
-        /// For those who wait for several things: all are woken, since who is woken need not receive.
-        asked: Line<Signal>,
-        /// For senders, who sleep until there is room.
-        emptied: Line<Signal>,
-        ends: Line<Ends<HANDLES>>,
+impl<T> Clone for Cells<T> {
+    fn clone(&self) -> Cells<T> {
+        Cells(PhantomData)
     }
 }
 
-/// What all handles have: the memory, and what is known of it without looking there.
-struct Ring<T> {
-    memory: Arc<Memory<Header>>,
-    /// Two for each slot.
-    words: Shared<[AtomicU64]>,
-    shape: Shape,
-    items: PhantomData<fn() -> T>,
+impl<T: Plain> Cells<T> {
+    #[inline]
+    fn of(ring: &Ring<Cells<T>>) -> cells::Cells<'_, T> {
+        ring.memory.cells(ring.shape.slots())
+    }
 }
 
-impl<T: Plain> Ring<T> {
+impl<T: Plain> Store for Cells<T> {
+    type Put<'a> = T;
+    type Got = T;
+
     #[inline]
-    fn header(&self) -> &Header {
-        self.memory.header()
+    fn put(&self, ring: &Ring<Cells<T>>, cursor: &mut SendCursor, me: Name, value: T) -> Result<(), Refusal> {
+        let cells = Cells::of(ring);
+        ring.raw().send(cursor, me, |index| {
+            // The number is that of a slot.
+            let _ = cells.set(index, value);
+        })
     }
 
     #[inline]
-    fn raw(&self) -> mpmc::Ring<'_> {
-        mpmc::Ring::new(self.shape, &self.header().bounds, &self.words)
-    }
-
-    #[inline]
-    fn cells(&self) -> Cells<'_, T> {
-        self.memory.cells(self.shape.slots())
-    }
-
-    fn table(&self) -> Table<'_> {
-        self.header().ends.0.table()
-    }
-
-    fn len(&self) -> usize {
-        self.raw().count().full
-    }
-
-    fn is_full(&self) -> bool {
-        self.raw().is_full(&mpmc::SendCursor::default())
-    }
-
-    /// Wakes as many receivers as there are messages, and all who wait for several things.
-    #[cold]
-    fn wake_receivers(&self, messages: u64) {
-        self.header().filled.0.wake(messages);
-        self.header().asked.0.wake_all();
-    }
-
-    #[cold]
-    fn wake_all_receivers(&self) {
-        self.header().filled.0.wake_all();
-        self.header().asked.0.wake_all();
-    }
-}
-
-impl<T> Clone for Ring<T> {
-    fn clone(&self) -> Ring<T> {
-        Ring { memory: Arc::clone(&self.memory), words: self.words.clone(), shape: self.shape, items: PhantomData }
-    }
-}
-
-impl<T> fmt::Debug for Ring<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "of {} messages", self.shape.slots())
+    fn get(&self, ring: &Ring<Cells<T>>, index: usize) -> T {
+        Cells::of(ring).get(index).expect("the index is that of a slot, of which there are as many as cells")
     }
 }
 
@@ -190,18 +134,8 @@ impl<T> fmt::Debug for Ring<T> {
 /// `InvalidInput` for a capacity of 0; `OutOfMemory` where the memory is not to be had, or the size is beyond the address
 /// space; what `/proc` says where it does not tell who this process is.
 pub fn channel<T: Plain>(capacity: usize) -> io::Result<(Sender<T>, Receiver<T>)> {
-    if capacity == 0 {
-        let why = "a channel of capacity 0 could hold no message; ask for at least 1";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-    }
-    let too_many =
-        || io::Error::new(io::ErrorKind::OutOfMemory, format!("{capacity} messages do not fit the address space"));
-    let shape = Shape::new(capacity).ok_or_else(too_many)?;
-    let memory = Arc::new(Memory::<Header>::new::<T>(capacity)?);
-    let words = Shared::<[AtomicU64]>::from_fn(capacity.checked_mul(2).ok_or_else(too_many)?, |_| AtomicU64::new(0))?;
-    let ring = Ring { memory, words, shape, items: PhantomData };
-    let (sender, receiver) = (End::new(ring.table(), Side::Sender)?, End::new(ring.table(), Side::Receiver)?);
-    Ok((Sender::new(ring.clone(), sender), Receiver::new(ring, receiver)))
+    let (sender, receiver) = many::channel::<T, _>(capacity, capacity, 0, Cells(PhantomData))?;
+    Ok((Sender { inner: sender }, Receiver { inner: receiver }))
 }
 
 impl<T: Plain> Pass for Sender<T> {}

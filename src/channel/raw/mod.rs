@@ -6,6 +6,7 @@
 //! Whatever is read from these words may have been written by a peer that means harm: each is loaded once, checked, and then
 //! used, and no loop is as long as a word says.
 
+pub(crate) mod blocks;
 pub(crate) mod bytes;
 pub(crate) mod cursor;
 pub(crate) mod mpmc;

@@ -9,6 +9,7 @@ pub mod frames;
 pub mod mpmc;
 pub mod mutex;
 pub mod once;
+pub mod queue;
 pub mod rwlock;
 pub mod segment;
 pub mod semaphore;

@@ -185,6 +185,13 @@ impl<'a> Ring<'a> {
         read(bound) <= position
     }
 
+    /// The low 22 bits of the lap that a slot is in; None where there is no such slot. What lies elsewhere and belongs to a message
+    /// says by the slot and these bits to which: when they are others, that message is over.
+    pub(crate) fn lap_of(&self, index: usize) -> Option<u64> {
+        // Acquire: pairs with the Release of who has freed the slot: what belonged to its message was read before.
+        Some(word::short_lap(self.slots.get(index)?.load(Ordering::Acquire)))
+    }
+
     /// Replaces a word of the dead. False if it was not that any more, or may be of another lap.
     fn heal(&self, index: usize, now: u64, lap: u64) -> bool {
         // Read after the word. What was taken or claimed, and stays so, is not over, so the head is not beyond it; nor can it be behind

@@ -67,6 +67,14 @@ pub(super) fn lap(word: u64, near: u64) -> u64 {
     }
 }
 
+/// The low bits of the lap that a word speaks of, which all kinds of words have.
+pub(super) fn short_lap(word: u64) -> u64 {
+    match kind(word) {
+        Kind::Free | Kind::Full => word & SHORT_LAP,
+        Kind::Claimed | Kind::Taken => word >> OWNER_BITS & SHORT_LAP,
+    }
+}
+
 /// Who has claimed or taken it, as a thread of the same roster as `me`.
 pub(super) fn owner(word: u64, me: Name) -> Name {
     me.kin(word & ((1 << OWNER_BITS) - 1))

@@ -1,0 +1,243 @@
+//! The receiving end.
+
+use std::io;
+
+use super::{Ring, Store};
+use crate::channel::end::{Doubt, Dropped, End, Peers, Side};
+use crate::channel::error::{Fault, PeerDeath, RecvError};
+use crate::channel::park::{Look, Patience, Until};
+use crate::channel::raw::mpmc::{self, Held, ReceiveCursor, Refusal};
+use crate::sys::futex::Words;
+use crate::sys::roster::{self, Name};
+use crate::wait::Flag;
+
+pub(in crate::channel) struct Receiver<S: Store> {
+    pub(in crate::channel) ring: Ring<S>,
+    end: End,
+    cursor: ReceiveCursor,
+    pub(in crate::channel) patience: Patience,
+    doubt: Doubt,
+    /// A peer wrote what cannot be.
+    corrupt: bool,
+    /// The death of the last sender was told: then the end is just an end.
+    told: bool,
+}
+
+/// What is had of a message: itself, or a claim.
+pub(in crate::channel) trait Take<S: Store>: Sized {
+    fn take(ring: &Ring<S>, cursor: &mut ReceiveCursor, me: Name) -> Result<Self, Refusal>;
+}
+
+pub(in crate::channel) struct Received<G>(pub(in crate::channel) G);
+pub(in crate::channel) struct Claimed<G>(
+    pub(in crate::channel) G,
+    pub(in crate::channel) Held,
+    pub(in crate::channel) u16,
+);
+
+impl<S: Store> Take<S> for Received<S::Got> {
+    #[inline]
+    fn take(ring: &Ring<S>, cursor: &mut ReceiveCursor, me: Name) -> Result<Received<S::Got>, Refusal> {
+        ring.raw().receive(cursor, me, |index| ring.store.get(ring, index)).map(Received)
+    }
+}
+
+impl<S: Store> Take<S> for Claimed<S::Got> {
+    fn take(ring: &Ring<S>, cursor: &mut ReceiveCursor, me: Name) -> Result<Claimed<S::Got>, Refusal> {
+        let claim = ring.raw().claim(cursor, me, |index| ring.store.get(ring, index))?;
+        Ok(Claimed(claim.0, claim.1, claim.2))
+    }
+}
+
+/// As [`Take::take`]. Where there is no place on the roster for this thread, it waits for one as for a message.
+#[inline]
+fn take<S: Store, R: Take<S>>(ring: &Ring<S>, cursor: &mut ReceiveCursor) -> Result<R, Refusal> {
+    R::take(ring, cursor, roster::me().map_err(|_| Refusal::NotNow)?)
+}
+
+impl<S: Store> Receiver<S> {
+    pub(super) fn new(ring: Ring<S>, end: End) -> Receiver<S> {
+        let (patience, doubt) = (Patience::new(), Doubt::default());
+        Receiver { ring, end, cursor: ReceiveCursor::default(), patience, doubt, corrupt: false, told: false }
+    }
+
+    /// Another handle, of the calling process.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` where this one is another process's; `OutOfMemory` where there is no room for one more.
+    pub(in crate::channel) fn try_clone(&self) -> io::Result<Receiver<S>> {
+        if !self.is_mine() {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, RecvError::NotOwner));
+        }
+        let mut clone = Receiver::new(self.ring.clone(), End::new(self.ring.table(), Side::Receiver)?);
+        (clone.cursor, clone.corrupt) = (self.cursor, self.corrupt);
+        Ok(clone)
+    }
+
+    /// The same; where there is none, one that is good for nothing.
+    pub(in crate::channel) fn clone_or_nobody(&self) -> Receiver<S> {
+        self.try_clone().unwrap_or_else(|_| Receiver::new(self.ring.clone(), End::of_nobody(Side::Receiver)))
+    }
+
+    /// Whether nothing more will be sent. Asks the kernel.
+    pub(in crate::channel) fn is_disconnected(&self) -> bool {
+        self.ring.table().peers(Side::Sender, true) != Peers::Alive
+    }
+
+    /// Makes this handle the calling process's, whosever it was.
+    pub(in crate::channel) fn take_over(&mut self) -> io::Result<()> {
+        self.end.take_over(self.ring.table())?;
+        // Who sleeps does not watch this process yet.
+        self.ring.header().emptied.0.wake_all();
+        Ok(())
+    }
+
+    /// None if there was none until then.
+    #[inline]
+    pub(in crate::channel) fn get<R: Take<S>>(&mut self, until: Until) -> Result<Option<R>, Fault> {
+        if !self.end.is_known() || self.corrupt {
+            self.look_up()?;
+        }
+        match take(&self.ring, &mut self.cursor) {
+            Ok(taken) => {
+                self.tell();
+                Ok(Some(taken))
+            }
+            Err(Refusal::NotNow) => self.wait_for(until),
+            Err(Refusal::Corrupt) => Err(self.poison()),
+        }
+    }
+
+    /// After the commit: the wake.
+    #[inline]
+    fn tell(&mut self) {
+        self.end.light_fence();
+        let emptied = &self.ring.header().emptied.0;
+        if emptied.is_wanted() {
+            self.ring.store.wake_senders(emptied);
+        }
+        if self.ring.header().idle.0.is_wanted() {
+            self.ring.header().idle.0.wake_all();
+        }
+    }
+
+    /// What is rarely to be looked at: whether this end is of any use.
+    #[cold]
+    fn look_up(&mut self) -> Result<(), Fault> {
+        if self.corrupt {
+            return Err(Fault::Corrupt);
+        }
+        if self.is_mine() { Ok(()) } else { Err(Fault::NotOwner) }
+    }
+
+    pub(in crate::channel) fn is_mine(&self) -> bool {
+        if self.end.is_known() {
+            return true;
+        }
+        let adopted = self.end.adopt(self.ring.table());
+        if adopted {
+            // Who sleeps does not watch this process yet.
+            self.ring.header().emptied.0.wake_all();
+        }
+        adopted
+    }
+
+    pub(in crate::channel) fn poison(&mut self) -> Fault {
+        self.corrupt = true;
+        Fault::Corrupt
+    }
+
+    #[cold]
+    fn wait_for<R: Take<S>>(&mut self, until: Until) -> Result<Option<R>, Fault> {
+        let ring = self.ring.clone();
+        let cursor = &mut self.cursor;
+        let mut look = |look: Look| -> Option<Result<R, Result<Peers, Refusal>>> {
+            if look == Look::Sure
+                && let Ok(me) = roster::me()
+            {
+                ring.raw().look_for_the_truth(me);
+            }
+            let mut found = || match take(&ring, cursor) {
+                Ok(taken) => Some(Ok(taken)),
+                Err(Refusal::NotNow) => None,
+                Err(corrupt) => Some(Err(Err(corrupt))),
+            };
+            let now = found();
+            if now.is_some() || look == Look::Ring {
+                return now;
+            }
+            match ring.table().peers(Side::Sender, look == Look::Sure) {
+                Peers::Alive => None,
+                // What was sent before it closed is seen now, if it was not before; and what has come back since.
+                gone => match is_over(&ring) {
+                    Ok(true) => found().or(Some(Err(Ok(gone)))),
+                    Ok(false) => found(),
+                    Err(corrupt) => Some(Err(Err(corrupt))),
+                },
+            }
+        };
+        let found = match until {
+            Until::Then(deadline) => self.patience.wait(&ring.header().filled.0, deadline, look),
+            Until::Now => look(if self.doubt.is_due() { Look::Sure } else { Look::Peers }),
+        };
+        match found {
+            None => Ok(None),
+            Some(Ok(taken)) => {
+                self.tell();
+                Ok(Some(taken))
+            }
+            Some(Err(Err(_))) => Err(self.poison()),
+            // After the one error it is an end like any other.
+            Some(Err(Ok(Peers::Died { pid }))) if !self.told => {
+                self.told = true;
+                Err(Fault::PeerDied(PeerDeath { pid, in_flight: 0 }))
+            }
+            Some(Err(Ok(_))) => Err(Fault::Disconnected),
+        }
+    }
+}
+
+/// Where nothing is sent any more: whether nothing can come back either. What this thread has claimed it has to give back itself.
+fn is_over<S: Store>(ring: &Ring<S>) -> Result<bool, Refusal> {
+    let Ok(me) = roster::me() else { return Ok(false) };
+    Ok(ring.raw().tend(me)? == mpmc::Count::default())
+}
+
+impl<S: Store> Flag for Receiver<S> {
+    /// Also where the next receive would tell of an end, or of another error.
+    fn is_raised(&self) -> bool {
+        if self.corrupt || !self.is_mine() {
+            return true;
+        }
+        let Ok(me) = roster::me() else { return false };
+        let raw = self.ring.raw();
+        raw.look_for_the_truth(me);
+        // Read before the ring: what was sent before the last one closed is seen then.
+        let gone = self.ring.table().peers(Side::Sender, true) != Peers::Alive;
+        raw.tend(me).map_or(true, |count| count.full > 0 || gone && count.taken == 0)
+    }
+
+    #[allow(private_interfaces)]
+    fn sleep_on<'a>(&'a self, words: &mut Words<'a>) -> bool {
+        let signal = &self.ring.header().asked.0;
+        words.push_word(signal.word(), signal.announce());
+        true
+    }
+
+    fn sleep_in_poll(&self) {
+        self.ring.header().asked.0.announce_in_poll();
+    }
+}
+
+impl<S: Store> Drop for Receiver<S> {
+    fn drop(&mut self) {
+        if self.end.drop_in(self.ring.table()) == Dropped::Closed {
+            let header = self.ring.header();
+            header.filled.0.set_gone();
+            self.end.light_fence();
+            header.emptied.0.wake_all();
+            header.idle.0.wake_all();
+        }
+    }
+}
