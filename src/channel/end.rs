@@ -22,6 +22,7 @@ use std::time::Instant;
 
 use super::raw::primitive::Light;
 use crate::process::hand_over;
+use crate::sync::raw::primitive::spins;
 use crate::sys::futex::SLICE;
 use crate::sys::generation;
 use crate::sys::identity::Identity;
@@ -200,12 +201,17 @@ impl Doubt {
 /// One handle's entry, in its private memory.
 #[derive(Debug)]
 pub(super) struct End {
+    /// Of the process in which nothing speaks against the short way: it owns the handle, its side of the fences is free, and no
+    /// peer has written what cannot be. All that in one word, since it is asked for each message.
+    swift: AtomicU64,
     index: usize,
     side: Side,
     /// Of the process that is known to own it.
     generation: AtomicU64,
     /// How that process makes its side of the fences.
     light: AtomicBool,
+    /// A peer wrote what cannot be.
+    corrupt: bool,
     /// When this handle was made: see [`hand_over::heir`].
     stamp: u64,
 }
@@ -229,20 +235,24 @@ impl End {
     /// Where `/proc` does not tell who this process is; where there are as many handles as there can be.
     pub(super) fn new(table: Table<'_>, side: Side) -> io::Result<End> {
         let me = Identity::mine()?;
-        // Death is noticed at once of those who have a place; where there is none, within 100 ms.
-        let _ = roster::me();
         let index = table.take(me, side).ok_or_else(|| {
             let why = format!("all {} handles of this channel are in use; drop some", table.entries.len());
             io::Error::new(io::ErrorKind::OutOfMemory, why)
         })?;
-        let generation = AtomicU64::new(generation::current());
-        Ok(End { index, side, generation, light: AtomicBool::new(Light::here().is_free()), stamp: hand_over::stamp() })
+        // Here, where the process has not yet chosen one CPU for itself.
+        spins();
+        let end = End { index, stamp: hand_over::stamp(), ..End::of_nobody(side) };
+        end.is_mine_now();
+        Ok(end)
     }
 
     /// A handle that is nobody's, and never will be.
     pub(super) fn of_nobody(side: Side) -> End {
-        // No process has this generation, and no channel so many entries.
-        End { index: usize::MAX, side, generation: AtomicU64::new(0), light: AtomicBool::new(false), stamp: u64::MAX }
+        let nobodys = || AtomicU64::new(generation::NOBODYS);
+        let light = AtomicBool::new(false);
+        // No channel has so many entries.
+        let (index, stamp) = (usize::MAX, u64::MAX);
+        End { swift: nobodys(), index, side, generation: nobodys(), light, corrupt: false, stamp }
     }
 
     fn entry<'a>(&self, table: Table<'a>) -> Option<&'a AtomicU64> {
@@ -253,6 +263,25 @@ impl End {
         who.to_word() | self.side as u64
     }
 
+    /// Whether nothing speaks against the short way: it is known, sound, and [`light`](Self::light) is
+    /// [`Light::FREE`].
+    #[inline]
+    pub(super) fn is_swift(&self) -> bool {
+        // Relaxed: the number is all that is asked.
+        generation::is(self.swift.load(Ordering::Relaxed))
+    }
+
+    /// A peer wrote what cannot be.
+    pub(super) fn poison(&mut self) {
+        self.corrupt = true;
+        *self.swift.get_mut() = generation::NOBODYS;
+    }
+
+    #[inline]
+    pub(super) fn is_corrupt(&self) -> bool {
+        self.corrupt
+    }
+
     /// Whether the calling process owns it.
     #[inline]
     pub(super) fn is_known(&self) -> bool {
@@ -260,11 +289,11 @@ impl End {
         generation::is(self.generation.load(Ordering::Relaxed))
     }
 
-    /// Between a commit and the look for sleepers.
+    /// What to pass between a commit and the look for sleepers.
     #[inline]
-    pub(super) fn light_fence(&self) {
+    pub(super) fn light(&self) -> Light {
         // Relaxed: see `adopt`.
-        Light::known(self.light.load(Ordering::Relaxed)).fence();
+        Light::known(self.light.load(Ordering::Relaxed))
     }
 
     /// Looks whether it was handed to the calling process, at its first use there.
@@ -298,9 +327,12 @@ impl End {
     fn is_mine_now(&self) {
         // Death is noticed at once of those who have a place; where there is none, within 100 ms.
         let _ = roster::me();
-        // Relaxed, both: whoever finds the generation in another thread of this process was given the handle.
-        self.light.store(Light::here().is_free(), Ordering::Relaxed);
-        self.generation.store(generation::current(), Ordering::Relaxed);
+        let (here, is_free) = (generation::current(), Light::here().is_free());
+        let swift = if is_free && !self.corrupt { here } else { generation::NOBODYS };
+        // Relaxed, all: whoever finds the generation in another thread of this process was given the handle.
+        self.light.store(is_free, Ordering::Relaxed);
+        self.generation.store(here, Ordering::Relaxed);
+        self.swift.store(swift, Ordering::Relaxed);
     }
 
     /// Gives it up. Called once.

@@ -2,12 +2,12 @@
 //!
 //! # Safety
 //!
-//! This file opens `unsafe` to lay a header of atomics over the start of a mapping.
+//! This file opens `unsafe` to lay a header of atomics over the start of a mapping, which a pointer leads to.
 #![allow(unsafe_code)]
 
 use std::io;
-use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::end::Ends;
@@ -57,8 +57,21 @@ pub(super) use header;
 /// it; it has no descriptor.
 #[derive(Debug)]
 pub(super) struct Memory<H> {
-    map: Map,
-    header: PhantomData<H>,
+    /// Where it begins: each handle knows by itself, and need not look into what it shares with others.
+    header: NonNull<H>,
+    map: Arc<Map>,
+}
+
+// SAFETY: what the pointer leads to is the mapping, which is kept by `map`: a header of atomics, and cells, which any number of
+// threads (and processes) may use.
+unsafe impl<H: Header> Send for Memory<H> {}
+// SAFETY: as above.
+unsafe impl<H: Header> Sync for Memory<H> {}
+
+impl<H> Clone for Memory<H> {
+    fn clone(&self) -> Memory<H> {
+        Memory { header: self.header, map: Arc::clone(&self.map) }
+    }
 }
 
 impl<H: Header> Memory<H> {
@@ -75,7 +88,8 @@ impl<H: Header> Memory<H> {
             let why = format!("{cells} messages of {} bytes do not fit the address space", size_of::<T>());
             io::Error::new(io::ErrorKind::OutOfMemory, why)
         })?;
-        Ok(Memory { map: Map::anonymous(len, Sharing::Shared, false)?, header: PhantomData })
+        let map = Map::anonymous(len, Sharing::Shared, false)?;
+        Ok(Memory { header: map.as_ptr().cast(), map: Arc::new(map) })
     }
 
     /// Where the cells begin.
@@ -90,7 +104,7 @@ impl<H: Header> Memory<H> {
     pub(super) fn header(&self) -> &H {
         // SAFETY: the mapping starts at a page, is at least as long as H and zeroed, which H is valid as; it lives as long as
         // `self`. Whatever is written there by whomever, atomics stay valid.
-        unsafe { self.map.as_ptr().cast::<H>().as_ref() }
+        unsafe { self.header.as_ref() }
     }
 
     /// The cells, of which this memory was made with at least `n`.
@@ -98,7 +112,7 @@ impl<H: Header> Memory<H> {
     pub(super) fn cells<T: Plain>(&self, n: usize) -> Cells<'_, T> {
         debug_assert!(Self::offset::<T>() + n * size_of::<T>() <= self.map.len());
         // SAFETY: the offset is within the mapping, as `new` made it.
-        let first = unsafe { self.map.as_ptr().add(Self::offset::<T>()) };
+        let first = unsafe { self.header.cast::<u8>().add(Self::offset::<T>()) };
         let first: NonNull<T> = first.cast();
         // SAFETY: `n` values from there are mapped, readable and writable, and aligned; nobody in this process has a reference to
         // any of them: only cells are ever given out.

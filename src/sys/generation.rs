@@ -10,8 +10,13 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use super::map::{Map, Sharing};
 
-/// The page that a fork wipes. Its first word is the generation, or 0 in a process that has not looked yet.
-static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
+/// The page that a fork wipes. Its first word is the generation, or 0 in a process that has not looked yet. So that it need not
+/// be asked whether there is one, this is a word that stays 0 until there is.
+static PAGE: AtomicPtr<AtomicU64> = AtomicPtr::new((&raw const NO_PAGE).cast_mut());
+static NO_PAGE: AtomicU64 = AtomicU64::new(0);
+
+/// What is never the generation of a process.
+pub(crate) const NOBODYS: u64 = u64::MAX;
 
 /// The last generation that this process or one of its forebears has seen. Private memory, so a child starts
 /// from its parent's number and takes the next: a handle made before the fork then has a smaller number.
@@ -25,13 +30,11 @@ static LAST: AtomicU64 = AtomicU64::new(0);
 pub(crate) fn current() -> u64 {
     // Acquire: pairs with the Release in `first`, so that the page is seen mapped.
     let page = PAGE.load(Ordering::Acquire);
-    if page.is_null() {
-        return first();
-    }
-    // SAFETY: PAGE, once set, points to a live page that is never unmapped (a fork copies the mapping).
+    // SAFETY: PAGE points to a static, or to a live page that is never unmapped (a fork copies the mapping).
     let word = unsafe { &*page };
     // Relaxed: the number itself is all that is asked; nothing is published through it.
     match word.load(Ordering::Relaxed) {
+        0 if std::ptr::eq(word, &NO_PAGE) => first(),
         0 => renew(word),
         generation => generation,
     }
@@ -42,8 +45,8 @@ pub(crate) fn current() -> u64 {
 pub(crate) fn is(generation: u64) -> bool {
     // Acquire: as in `current`.
     let page = PAGE.load(Ordering::Acquire);
-    // SAFETY: as in `current`. Relaxed: as there. A child that has not looked yet finds 0, which is nobody's number.
-    !page.is_null() && unsafe { (*page).load(Ordering::Relaxed) } == generation
+    // SAFETY: as in `current`. Relaxed: as there. A child that has not looked yet finds 0, which no handle has.
+    unsafe { (*page).load(Ordering::Relaxed) == generation }
 }
 
 /// In a child that this library forked, first thing: takes the child's number.
@@ -52,9 +55,9 @@ pub(crate) fn is(generation: u64) -> bool {
 pub(crate) fn take() {
     // Acquire: as in `current`.
     let page = PAGE.load(Ordering::Acquire);
-    // SAFETY: as in `current`.
-    if let Some(word) = unsafe { page.as_ref() } {
-        renew(word);
+    if !std::ptr::eq(page, &NO_PAGE) {
+        // SAFETY: as in `current`.
+        renew(unsafe { &*page });
     }
 }
 
@@ -66,7 +69,7 @@ fn first() -> u64 {
     };
     // Release: pairs with the Acquire in `current`. Nothing is read through the result: the loser of a race leaks its
     // page, once in a lifetime, and goes on with the winner's.
-    let _ = PAGE.compare_exchange(std::ptr::null_mut(), page, Ordering::Release, Ordering::Relaxed);
+    let _ = PAGE.compare_exchange((&raw const NO_PAGE).cast_mut(), page, Ordering::Release, Ordering::Relaxed);
     current()
 }
 

@@ -42,13 +42,11 @@ pub(super) struct Half {
     side: Side,
     pub(super) patience: Patience,
     doubt: Doubt,
-    /// A peer wrote what cannot be: from then on nothing here is looked at any more.
-    corrupt: bool,
 }
 
 impl Half {
     pub(super) fn new(ring: Ring, end: End, side: Side) -> Half {
-        Half { ring, end, side, patience: Patience::new(), doubt: Doubt::default(), corrupt: false }
+        Half { ring, end, side, patience: Patience::new(), doubt: Doubt::default() }
     }
 
     /// The signal that this side gives.
@@ -69,12 +67,12 @@ impl Half {
     /// Whether this end is of any use. First thing in each operation.
     #[inline]
     pub(super) fn check(&self) -> Result<(), Fault> {
-        if self.end.is_known() && !self.corrupt { Ok(()) } else { self.check_slow() }
+        if self.end.is_swift() { Ok(()) } else { self.check_slow() }
     }
 
     #[cold]
     fn check_slow(&self) -> Result<(), Fault> {
-        if self.corrupt {
+        if self.end.is_corrupt() {
             return Err(Fault::Corrupt);
         }
         let header = self.ring.header();
@@ -129,14 +127,14 @@ impl Half {
     }
 
     pub(super) fn poison(&mut self) -> Fault {
-        self.corrupt = true;
+        self.end.poison();
         Fault::Corrupt
     }
 
     /// After a commit: wakes who waits for it.
     #[inline]
     pub(super) fn tell(&self) {
-        self.end.light_fence();
+        self.end.light().fence();
         let given = Half::given(self.side, self.ring.header());
         if given.is_wanted() {
             given.wake_all();
@@ -210,7 +208,7 @@ impl Drop for Half {
         if self.end.drop_in(header.ends()) == Dropped::Closed {
             // Who gives the signal that this side would wait for is told that nobody does.
             Half::awaited(self.side, header).set_gone();
-            self.end.light_fence();
+            self.end.light().fence();
             Half::given(self.side, header).wake_all();
         }
     }

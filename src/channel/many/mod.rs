@@ -6,7 +6,6 @@ mod sender;
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 pub(super) use claim::Held;
@@ -66,7 +65,7 @@ header! {
 
 /// What all handles have: the memory, and what is known of it without looking there.
 pub(super) struct Ring<S> {
-    pub(super) memory: Arc<Memory<Header>>,
+    pub(super) memory: Memory<Header>,
     /// Two for each slot.
     pub(super) words: Shared<[AtomicU64]>,
     pub(super) shape: Shape,
@@ -112,12 +111,7 @@ impl<S: Store> Ring<S> {
 
 impl<S: Clone> Clone for Ring<S> {
     fn clone(&self) -> Ring<S> {
-        Ring {
-            memory: Arc::clone(&self.memory),
-            words: self.words.clone(),
-            shape: self.shape,
-            store: self.store.clone(),
-        }
+        Ring { memory: self.memory.clone(), words: self.words.clone(), shape: self.shape, store: self.store.clone() }
     }
 }
 
@@ -146,7 +140,7 @@ pub(super) fn channel<T: Plain, S: Store>(
         || io::Error::new(io::ErrorKind::OutOfMemory, format!("{capacity} messages do not fit the address space"));
     let shape = Shape::new(capacity).ok_or_else(too_many)?;
     let words = capacity.checked_mul(2).and_then(|words| words.checked_add(more_words)).ok_or_else(too_many)?;
-    let memory = Arc::new(Memory::<Header>::new::<T>(cells)?);
+    let memory = Memory::<Header>::new::<T>(cells)?;
     let words = Shared::<[AtomicU64]>::from_fn(words, |_| AtomicU64::new(0))?;
     let ring = Ring { memory, words, shape, store };
     let (sender, receiver) = (End::new(ring.table(), Side::Sender)?, End::new(ring.table(), Side::Receiver)?);

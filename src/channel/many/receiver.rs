@@ -17,8 +17,6 @@ pub(in crate::channel) struct Receiver<S: Store> {
     cursor: ReceiveCursor,
     pub(in crate::channel) patience: Patience,
     doubt: Doubt,
-    /// A peer wrote what cannot be.
-    corrupt: bool,
     /// The death of the last sender was told: then the end is just an end.
     told: bool,
 }
@@ -58,7 +56,7 @@ fn take<S: Store, R: Take<S>>(ring: &Ring<S>, cursor: &mut ReceiveCursor) -> Res
 impl<S: Store> Receiver<S> {
     pub(super) fn new(ring: Ring<S>, end: End) -> Receiver<S> {
         let (patience, doubt) = (Patience::new(), Doubt::default());
-        Receiver { ring, end, cursor: ReceiveCursor::default(), patience, doubt, corrupt: false, told: false }
+        Receiver { ring, end, cursor: ReceiveCursor::default(), patience, doubt, told: false }
     }
 
     /// Another handle, of the calling process.
@@ -71,7 +69,10 @@ impl<S: Store> Receiver<S> {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, RecvError::NotOwner));
         }
         let mut clone = Receiver::new(self.ring.clone(), End::new(self.ring.table(), Side::Receiver)?);
-        (clone.cursor, clone.corrupt) = (self.cursor, self.corrupt);
+        clone.cursor = self.cursor;
+        if self.end.is_corrupt() {
+            clone.end.poison();
+        }
         Ok(clone)
     }
 
@@ -96,7 +97,7 @@ impl<S: Store> Receiver<S> {
     /// None if there was none until then.
     #[inline]
     pub(in crate::channel) fn get<R: Take<S>>(&mut self, until: Until) -> Result<Option<R>, Fault> {
-        if !self.end.is_known() || self.corrupt {
+        if !self.end.is_swift() {
             self.look_up()?;
         }
         match take(&self.ring, &mut self.cursor) {
@@ -112,7 +113,7 @@ impl<S: Store> Receiver<S> {
     /// After the commit: the wake.
     #[inline]
     fn tell(&mut self) {
-        self.end.light_fence();
+        self.end.light().fence();
         let emptied = &self.ring.header().emptied.0;
         if emptied.is_wanted() {
             self.ring.store.wake_senders(emptied);
@@ -125,7 +126,7 @@ impl<S: Store> Receiver<S> {
     /// What is rarely to be looked at: whether this end is of any use.
     #[cold]
     fn look_up(&mut self) -> Result<(), Fault> {
-        if self.corrupt {
+        if self.end.is_corrupt() {
             return Err(Fault::Corrupt);
         }
         if self.is_mine() { Ok(()) } else { Err(Fault::NotOwner) }
@@ -144,21 +145,20 @@ impl<S: Store> Receiver<S> {
     }
 
     pub(in crate::channel) fn poison(&mut self) -> Fault {
-        self.corrupt = true;
+        self.end.poison();
         Fault::Corrupt
     }
 
     #[cold]
     fn wait_for<R: Take<S>>(&mut self, until: Until) -> Result<Option<R>, Fault> {
-        let ring = self.ring.clone();
-        let cursor = &mut self.cursor;
+        let (ring, cursor) = (&self.ring, &mut self.cursor);
         let mut look = |look: Look| -> Option<Result<R, Result<Peers, Refusal>>> {
             if look == Look::Sure
                 && let Ok(me) = roster::me()
             {
                 ring.raw().look_for_the_truth(me);
             }
-            let mut found = || match take(&ring, cursor) {
+            let mut found = || match take(ring, cursor) {
                 Ok(taken) => Some(Ok(taken)),
                 Err(Refusal::NotNow) => None,
                 Err(corrupt) => Some(Err(Err(corrupt))),
@@ -170,7 +170,7 @@ impl<S: Store> Receiver<S> {
             match ring.table().peers(Side::Sender, look == Look::Sure) {
                 Peers::Alive => None,
                 // What was sent before it closed is seen now, if it was not before; and what has come back since.
-                gone => match is_over(&ring) {
+                gone => match is_over(ring) {
                     Ok(true) => found().or(Some(Err(Ok(gone)))),
                     Ok(false) => found(),
                     Err(corrupt) => Some(Err(Err(corrupt))),
@@ -207,7 +207,7 @@ fn is_over<S: Store>(ring: &Ring<S>) -> Result<bool, Refusal> {
 impl<S: Store> Flag for Receiver<S> {
     /// Also where the next receive would tell of an end, or of another error.
     fn is_raised(&self) -> bool {
-        if self.corrupt || !self.is_mine() {
+        if self.end.is_corrupt() || !self.is_mine() {
             return true;
         }
         let Ok(me) = roster::me() else { return false };
@@ -235,7 +235,7 @@ impl<S: Store> Drop for Receiver<S> {
         if self.end.drop_in(self.ring.table()) == Dropped::Closed {
             let header = self.ring.header();
             header.filled.0.set_gone();
-            self.end.light_fence();
+            self.end.light().fence();
             header.emptied.0.wake_all();
             header.idle.0.wake_all();
         }

@@ -15,14 +15,12 @@ pub(in crate::channel) struct Sender<S: Store> {
     cursor: SendCursor,
     pub(in crate::channel) patience: Patience,
     doubt: Doubt,
-    /// A peer wrote what cannot be.
-    corrupt: bool,
 }
 
 impl<S: Store> Sender<S> {
     pub(super) fn new(ring: Ring<S>, end: End) -> Sender<S> {
         let (patience, doubt) = (Patience::new(), Doubt::default());
-        Sender { ring, end, cursor: SendCursor::default(), patience, doubt, corrupt: false }
+        Sender { ring, end, cursor: SendCursor::default(), patience, doubt }
     }
 
     /// Another handle, of the calling process.
@@ -35,7 +33,10 @@ impl<S: Store> Sender<S> {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, SendError::NotOwner(())));
         }
         let mut clone = Sender::new(self.ring.clone(), End::new(self.ring.table(), Side::Sender)?);
-        (clone.cursor, clone.corrupt) = (self.cursor, self.corrupt);
+        clone.cursor = self.cursor;
+        if self.end.is_corrupt() {
+            clone.end.poison();
+        }
         Ok(clone)
     }
 
@@ -60,7 +61,7 @@ impl<S: Store> Sender<S> {
     /// Waits until there is nothing in the ring, and nothing in anybody's hands. False if that was not so until then.
     pub(in crate::channel) fn wait_idle(&mut self, until: Until) -> Result<bool, Fault> {
         self.look_up()?;
-        let ring = self.ring.clone();
+        let ring = &self.ring;
         let idle = &ring.header().idle.0;
         let look = |look: Look| -> Option<Result<(), Result<Peers, Refusal>>> {
             if let Ok(me) = roster::me() {
@@ -117,7 +118,7 @@ impl<S: Store> Sender<S> {
     /// After so many commits: the wake.
     #[inline]
     pub(in crate::channel) fn tell(&mut self, sent: usize) {
-        self.end.light_fence();
+        self.end.light().fence();
         let header = self.ring.header();
         if header.filled.0.is_wanted() || header.asked.0.is_wanted() || self.cursor.returned {
             self.ring.wake_receivers(sent as u64 + u64::from(self.cursor.returned));
@@ -128,7 +129,7 @@ impl<S: Store> Sender<S> {
     /// Whether this end is of any use.
     #[inline]
     pub(in crate::channel) fn look_up(&mut self) -> Result<(), Fault> {
-        if self.end.is_known() && !self.corrupt && !self.ring.header().filled.0.is_gone() {
+        if self.end.is_swift() && !self.ring.header().filled.0.is_gone() {
             return Ok(());
         }
         self.look_up_slow()
@@ -136,7 +137,7 @@ impl<S: Store> Sender<S> {
 
     #[cold]
     fn look_up_slow(&mut self) -> Result<(), Fault> {
-        if self.corrupt {
+        if self.end.is_corrupt() {
             return Err(Fault::Corrupt);
         }
         if !self.is_mine() {
@@ -178,21 +179,20 @@ impl<S: Store> Sender<S> {
     }
 
     fn poison(&mut self) -> Fault {
-        self.corrupt = true;
+        self.end.poison();
         Fault::Corrupt
     }
 
     #[cold]
     fn wait_for(&mut self, value: S::Put<'_>, until: Until) -> Result<bool, Fault> {
-        let ring = self.ring.clone();
-        let cursor = &mut self.cursor;
+        let (ring, cursor) = (&self.ring, &mut self.cursor);
         let mut look = |look: Look| -> Option<Result<(), Result<Peers, Refusal>>> {
             if look == Look::Sure
                 && let Ok(me) = roster::me()
             {
                 ring.raw().look_for_the_truth(me);
             }
-            match put(&ring, cursor, value) {
+            match put(ring, cursor, value) {
                 Ok(()) => return Some(Ok(())),
                 Err(Refusal::NotNow) => {}
                 Err(corrupt) => return Some(Err(Err(corrupt))),
@@ -218,6 +218,7 @@ impl<S: Store> Sender<S> {
             Some(Ok(())) => {
                 self.tell(1);
                 // What was freed before the one that this sender waited for has woken it, and nobody else.
+                let (ring, emptied) = (&self.ring, &self.ring.header().emptied.0);
                 if emptied.is_wanted() && !ring.raw().is_full(&self.cursor) {
                     emptied.wake(1);
                 }
@@ -241,7 +242,7 @@ impl<S: Store> Drop for Sender<S> {
         if self.end.drop_in(self.ring.table()) == Dropped::Closed {
             // For claims: see `Claim`.
             self.ring.header().emptied.0.set_gone();
-            self.end.light_fence();
+            self.end.light().fence();
             self.ring.wake_all_receivers();
         }
     }

@@ -82,7 +82,7 @@ impl<'a, T: Plain> Reservation<'a, T> {
     pub fn commit_first(self, n: usize) {
         let n = n.min(self.len);
         if n > 0 {
-            self.sender.publish(n);
+            self.sender.publish_filled(n);
         }
     }
 }
@@ -168,7 +168,7 @@ impl<'a, T: Plain> Peek<'a, T> {
     pub fn consume_first(self, n: usize) {
         let n = n.min(self.len);
         if n > 0 {
-            self.receiver.consume(n);
+            self.receiver.consume_read(n);
         }
     }
 }

@@ -42,7 +42,6 @@ mod sender;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 pub use batch::{Peek, Reservation};
 pub use receiver::Receiver;
@@ -72,7 +71,7 @@ header! {
 
 /// What both ends have: the memory, and what is known of it without looking there.
 struct Ring<T> {
-    memory: Arc<Memory<Header>>,
+    memory: Memory<Header>,
     /// How many items the ring may hold.
     capacity: usize,
     /// How many there is room for, less one: a power of two, less one.
@@ -102,7 +101,7 @@ impl<T: Plain> Ring<T> {
 
 impl<T> Clone for Ring<T> {
     fn clone(&self) -> Ring<T> {
-        Ring { memory: Arc::clone(&self.memory), capacity: self.capacity, mask: self.mask, items: PhantomData }
+        Ring { memory: self.memory.clone(), capacity: self.capacity, mask: self.mask, items: PhantomData }
     }
 }
 
@@ -129,7 +128,7 @@ pub fn channel<T: Plain>(capacity: usize) -> io::Result<(Sender<T>, Receiver<T>)
         capacity.checked_next_power_of_two().filter(|&cells| cells <= isize::MAX as usize).ok_or_else(|| {
             io::Error::new(io::ErrorKind::OutOfMemory, format!("{capacity} messages do not fit the address space"))
         })?;
-    let memory = Arc::new(Memory::<Header>::new::<T>(cells)?);
+    let memory = Memory::<Header>::new::<T>(cells)?;
     let ring = Ring { memory, capacity, mask: cells as u64 - 1, items: PhantomData };
     let table = ring.header().ends.0.table();
     let (sender, receiver) = (End::new(table, Side::Sender)?, End::new(table, Side::Receiver)?);

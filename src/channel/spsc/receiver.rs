@@ -11,6 +11,7 @@ use crate::channel::error::{Fault, PeerDeath, RecvError, RecvTimeoutError, TryRe
 use crate::channel::iter::{Iter, iterators};
 use crate::channel::park::{Look, Patience, Spin, Until};
 use crate::channel::raw::Corrupt;
+use crate::channel::raw::primitive::Light;
 use crate::sys::futex::Words;
 use crate::wait::{Flag, Ready, Source, What};
 use crate::wire::Plain;
@@ -24,8 +25,6 @@ pub struct Receiver<T: Plain> {
     pub(super) cursor: ReceiveCursor,
     patience: Patience,
     doubt: Doubt,
-    /// A peer wrote what cannot be.
-    corrupt: bool,
     /// The death of the sender was told: then the end is just an end.
     told: bool,
 }
@@ -33,7 +32,7 @@ pub struct Receiver<T: Plain> {
 impl<T: Plain> Receiver<T> {
     pub(super) fn new(ring: Ring<T>, end: End, cursor: ReceiveCursor) -> Receiver<T> {
         let (patience, doubt) = (Patience::new(), Doubt::default());
-        Receiver { ring, end, cursor, patience, doubt, corrupt: false, told: false }
+        Receiver { ring, end, cursor, patience, doubt, told: false }
     }
 
     /// Receives the next value; waits while there is none.
@@ -43,8 +42,16 @@ impl<T: Plain> Receiver<T> {
     /// Any [`RecvError`], after all that was sent was received.
     #[inline]
     pub fn recv(&mut self) -> Result<T, RecvError> {
+        if self.has_some() {
+            return Ok(self.take_swiftly());
+        }
+        self.recv_slowly()
+    }
+
+    #[cold]
+    fn recv_slowly(&mut self) -> Result<T, RecvError> {
         match self.filled(1, Until::ENDLESS) {
-            Ok(Some(_)) => Ok(self.take()),
+            Ok(Some(_)) => Ok(self.take(self.end.light())),
             // Without a deadline the wait ends with a value only.
             Ok(None) => Err(RecvError::Corrupt),
             Err(fault) => Err(fault.receiving()),
@@ -58,8 +65,16 @@ impl<T: Plain> Receiver<T> {
     /// [`TryRecvError::Empty`], and as for [`recv`](Self::recv).
     #[inline]
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
+        if self.has_some() {
+            return Ok(self.take_swiftly());
+        }
+        self.try_recv_slowly()
+    }
+
+    #[cold]
+    fn try_recv_slowly(&mut self) -> Result<T, TryRecvError> {
         match self.filled(1, Until::Now) {
-            Ok(Some(_)) => Ok(self.take()),
+            Ok(Some(_)) => Ok(self.take(self.end.light())),
             Ok(None) => Err(TryRecvError::Empty),
             Err(fault) => Err(fault.receiving().into()),
         }
@@ -72,7 +87,7 @@ impl<T: Plain> Receiver<T> {
     /// [`RecvTimeoutError::Timeout`], and as for [`recv`](Self::recv).
     pub fn recv_timeout(&mut self, limit: Duration) -> Result<T, RecvTimeoutError> {
         match self.filled(1, Until::within(limit)) {
-            Ok(Some(_)) => Ok(self.take()),
+            Ok(Some(_)) => Ok(self.take(self.end.light())),
             Ok(None) => Err(RecvTimeoutError::Timeout),
             Err(fault) => Err(fault.receiving().into()),
         }
@@ -195,15 +210,26 @@ impl<T: Plain> Receiver<T> {
         Ok(())
     }
 
+    /// Whether there is nothing to be done but to take one value out.
     #[inline]
-    fn take(&mut self) -> T {
+    fn has_some(&mut self) -> bool {
+        self.end.is_swift() && self.cursor.filled(&self.ring.header().cursors, 1).is_ok_and(|filled| filled > 0)
+    }
+
+    #[inline]
+    fn take_swiftly(&mut self) -> T {
+        self.take(Light::FREE)
+    }
+
+    #[inline]
+    fn take(&mut self, light: Light) -> T {
         let place = self.ring.place(self.cursor.position());
         if seeded!("channel: consume before copy") {
-            self.consume(1);
+            self.consume(1, light);
         }
         let value = self.ring.cells().get(place).expect("the place is masked, so it is within the ring");
         if !seeded!("channel: consume before copy") {
-            self.consume(1);
+            self.consume(1, light);
         }
         value
     }
@@ -212,7 +238,7 @@ impl<T: Plain> Receiver<T> {
     fn take_slice(&mut self, values: &mut [T], filled: usize) -> usize {
         let n = values.len().min(filled);
         self.copy_to(0, &mut values[..n]);
-        self.consume(n);
+        self.consume(n, self.end.light());
         n
     }
 
@@ -228,19 +254,24 @@ impl<T: Plain> Receiver<T> {
 
     /// The commit, and the wake.
     #[inline]
-    pub(super) fn consume(&mut self, n: usize) {
+    fn consume(&mut self, n: usize, light: Light) {
         let header = self.ring.memory.header();
         self.cursor.advance(&header.cursors, n as u64);
-        self.end.light_fence();
+        light.fence();
         if header.emptied.0.is_wanted() {
             header.emptied.0.wake_all();
         }
     }
 
+    /// The same, for who has read in place.
+    pub(super) fn consume_read(&mut self, n: usize) {
+        self.consume(n, self.end.light());
+    }
+
     /// How many values there are, at least 1; None if there was none until then. At least `wanted`, if there are so many.
     #[inline]
     fn filled(&mut self, wanted: usize, until: Until) -> Result<Option<usize>, Fault> {
-        if !self.end.is_known() || self.corrupt {
+        if !self.end.is_known() || self.end.is_corrupt() {
             self.look_up()?;
         }
         match self.cursor.filled(&self.ring.memory.header().cursors, wanted as u64) {
@@ -253,7 +284,7 @@ impl<T: Plain> Receiver<T> {
     /// What is rarely to be looked at: whether this end is of any use.
     #[cold]
     fn look_up(&mut self) -> Result<(), Fault> {
-        if self.corrupt {
+        if self.end.is_corrupt() {
             return Err(Fault::Corrupt);
         }
         if self.is_mine() { Ok(()) } else { Err(Fault::NotOwner) }
@@ -273,7 +304,7 @@ impl<T: Plain> Receiver<T> {
     }
 
     fn poison(&mut self) -> Fault {
-        self.corrupt = true;
+        self.end.poison();
         Fault::Corrupt
     }
 
@@ -328,7 +359,9 @@ impl<T: Plain> Ready for Receiver<T> {}
 impl<T: Plain> Flag for Receiver<T> {
     /// Also where the next receive would tell of an end, or of another error.
     fn is_raised(&self) -> bool {
-        self.corrupt || !self.is_mine() || Receiver::look(&self.ring, &mut self.cursor.clone(), Look::Sure).is_some()
+        self.end.is_corrupt()
+            || !self.is_mine()
+            || Receiver::look(&self.ring, &mut self.cursor.clone(), Look::Sure).is_some()
     }
 
     #[allow(private_interfaces)]
@@ -348,7 +381,7 @@ impl<T: Plain> Drop for Receiver<T> {
         let header = self.ring.memory.header();
         if self.end.drop_in(header.ends.0.table()) == Dropped::Closed {
             header.filled.0.set_gone();
-            self.end.light_fence();
+            self.end.light().fence();
             header.emptied.0.wake_all();
         }
     }

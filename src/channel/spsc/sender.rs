@@ -10,6 +10,7 @@ use crate::channel::end::{Doubt, Dropped, End, Peers, Side};
 use crate::channel::error::{Fault, PeerDeath, SendError, SendTimeoutError, TrySendError};
 use crate::channel::park::{Look, Patience, Spin, Until};
 use crate::channel::raw::Corrupt;
+use crate::channel::raw::primitive::Light;
 use crate::wire::Plain;
 
 /// The sending end of a ring. See [`channel`](super::channel).
@@ -21,14 +22,12 @@ pub struct Sender<T: Plain> {
     pub(super) cursor: SendCursor,
     patience: Patience,
     doubt: Doubt,
-    /// A peer wrote what cannot be.
-    corrupt: bool,
 }
 
 impl<T: Plain> Sender<T> {
     pub(super) fn new(ring: Ring<T>, end: End, cursor: SendCursor) -> Sender<T> {
         let (patience, doubt) = (Patience::new(), Doubt::default());
-        Sender { ring, end, cursor, patience, doubt, corrupt: false }
+        Sender { ring, end, cursor, patience, doubt }
     }
 
     /// Sends `value`; waits while the ring is full.
@@ -41,9 +40,18 @@ impl<T: Plain> Sender<T> {
     /// the ring, and counted by [`PeerDeath::in_flight`].
     #[inline]
     pub fn send(&mut self, value: T) -> Result<(), SendError<T>> {
+        if self.has_room() {
+            self.put_swiftly(value);
+            return Ok(());
+        }
+        self.send_slowly(value)
+    }
+
+    #[cold]
+    fn send_slowly(&mut self, value: T) -> Result<(), SendError<T>> {
         match self.room(1, Until::ENDLESS) {
             Ok(Some(_)) => {
-                self.put(value);
+                self.put(value, self.end.light());
                 Ok(())
             }
             // Without a deadline the wait ends with room only.
@@ -59,9 +67,18 @@ impl<T: Plain> Sender<T> {
     /// [`TrySendError::Full`], and as for [`send`](Self::send).
     #[inline]
     pub fn try_send(&mut self, value: T) -> Result<(), TrySendError<T>> {
+        if self.has_room() {
+            self.put_swiftly(value);
+            return Ok(());
+        }
+        self.try_send_slowly(value)
+    }
+
+    #[cold]
+    fn try_send_slowly(&mut self, value: T) -> Result<(), TrySendError<T>> {
         match self.room(1, Until::Now) {
             Ok(Some(_)) => {
-                self.put(value);
+                self.put(value, self.end.light());
                 Ok(())
             }
             Ok(None) => Err(TrySendError::Full(value)),
@@ -77,7 +94,7 @@ impl<T: Plain> Sender<T> {
     pub fn send_timeout(&mut self, value: T, limit: Duration) -> Result<(), SendTimeoutError<T>> {
         match self.room(1, Until::within(limit)) {
             Ok(Some(_)) => {
-                self.put(value);
+                self.put(value, self.end.light());
                 Ok(())
             }
             Ok(None) => Err(SendTimeoutError::Timeout(value)),
@@ -212,16 +229,30 @@ impl<T: Plain> Sender<T> {
         Ok(())
     }
 
+    /// Whether there is nothing to be done but to put one value in.
     #[inline]
-    fn put(&mut self, value: T) {
+    fn has_room(&mut self) -> bool {
+        let header = self.ring.header();
+        self.end.is_swift()
+            && !header.filled.0.is_gone()
+            && self.cursor.room(&header.cursors, 1).is_ok_and(|room| room > 0)
+    }
+
+    #[inline]
+    fn put_swiftly(&mut self, value: T) {
+        self.put(value, Light::FREE);
+    }
+
+    #[inline]
+    fn put(&mut self, value: T, light: Light) {
         let place = self.ring.place(self.cursor.position());
         if seeded!("channel: publish before payload") {
-            self.publish(1);
+            self.publish(1, light);
         }
         // The place is within the ring: it is masked.
         let _ = self.ring.cells().set(place, value);
         if !seeded!("channel: publish before payload") {
-            self.publish(1);
+            self.publish(1, light);
         }
     }
 
@@ -232,19 +263,24 @@ impl<T: Plain> Sender<T> {
         let (first, second) = values.split_at(values.len().min(self.ring.mask as usize + 1 - place));
         let _ = cells.copy_from(place, first);
         let _ = cells.copy_from(0, second);
-        self.publish(values.len());
+        self.publish(values.len(), self.end.light());
         values.len()
     }
 
     /// The commit, and the wake.
     #[inline]
-    pub(super) fn publish(&mut self, n: usize) {
+    fn publish(&mut self, n: usize, light: Light) {
         let header = self.ring.memory.header();
         self.cursor.advance(&header.cursors, n as u64);
-        self.end.light_fence();
+        light.fence();
         if header.filled.0.is_wanted() {
             header.filled.0.wake_all();
         }
+    }
+
+    /// The same, for who has filled a reservation.
+    pub(super) fn publish_filled(&mut self, n: usize) {
+        self.publish(n, self.end.light());
     }
 
     /// Waits until there is room for all `n` at once.
@@ -260,7 +296,7 @@ impl<T: Plain> Sender<T> {
     /// How much room there is, at least 1; None if there was none until then. At least `wanted`, if there is so much.
     #[inline]
     fn room(&mut self, wanted: usize, until: Until) -> Result<Option<usize>, Fault> {
-        if !self.end.is_known() || self.corrupt || self.ring.memory.header().filled.0.is_gone() {
+        if !self.end.is_known() || self.end.is_corrupt() || self.ring.memory.header().filled.0.is_gone() {
             self.look_up()?;
         }
         match self.cursor.room(&self.ring.memory.header().cursors, wanted as u64) {
@@ -273,7 +309,7 @@ impl<T: Plain> Sender<T> {
     /// What is rarely to be looked at: whether this end is of any use.
     #[cold]
     fn look_up(&mut self) -> Result<(), Fault> {
-        if self.corrupt {
+        if self.end.is_corrupt() {
             return Err(Fault::Corrupt);
         }
         let header = self.ring.memory.header();
@@ -308,7 +344,7 @@ impl<T: Plain> Sender<T> {
     }
 
     fn poison(&mut self) -> Fault {
-        self.corrupt = true;
+        self.end.poison();
         Fault::Corrupt
     }
 
@@ -351,7 +387,7 @@ impl<T: Plain> Drop for Sender<T> {
     fn drop(&mut self) {
         let header = self.ring.memory.header();
         if self.end.drop_in(header.ends.0.table()) == Dropped::Closed {
-            self.end.light_fence();
+            self.end.light().fence();
             header.filled.0.wake_all();
         }
     }
