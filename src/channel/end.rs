@@ -81,12 +81,18 @@ pub(super) enum Peers {
     Died { pid: u32 },
 }
 
-impl Table<'_> {
+impl<'a> Table<'a> {
     /// The entries that may be taken.
-    fn used(&self) -> &[AtomicU64] {
+    fn used(&self) -> &'a [AtomicU64] {
         // Acquire: pairs with the Release in `take`: who hears of a handle finds its entry here. Checked: it is a peer's word, too.
         let high = self.high.load(Ordering::Acquire) as usize;
         &self.entries[..high.min(self.entries.len())]
+    }
+
+    /// Those who own an end, each as often as it does.
+    pub(super) fn owners(&self) -> impl Iterator<Item = Identity> + use<'a> {
+        // Acquire: pairs with the Release of who has written it.
+        self.used().iter().filter_map(|entry| Identity::from_word(entry.load(Ordering::Acquire)))
     }
 
     /// Takes a free entry: its number. None if there is none.

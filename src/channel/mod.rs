@@ -48,6 +48,7 @@ mod many;
 mod memory;
 pub mod mpmc;
 mod park;
+mod pollable;
 mod queue;
 pub(crate) mod raw;
 pub mod spsc;

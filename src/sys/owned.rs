@@ -147,7 +147,7 @@ impl Owned {
     pub(crate) fn give_to(&self, pid: u32) -> io::Result<()> {
         set_owner(self.as_fd(), pid)?;
         // Relaxed: as above. No process has this number.
-        self.generation.store(0, Ordering::Relaxed);
+        self.generation.store(generation::NOBODYS, Ordering::Relaxed);
         Ok(())
     }
 }

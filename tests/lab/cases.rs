@@ -203,6 +203,7 @@ campaigns! {
     spsc_send_to_sleeper: spsc::send_to_sleeper(), Kill 200;
     spsc_recv_from_sleeper: spsc::recv_from_sleeper(), Kill 200;
     spsc_send_to_poll: spsc::send_to_poll(), Kill 60;
+    spsc_send_to_polled: spsc::send_to_polled(), Kill 100;
     spsc_try_send: spsc::try_send(), Kill 200;
     spsc_send_timeout_in_vain: spsc::send_timeout_in_vain(), Kill 200;
     spsc_send_slice: spsc::send_slice(), Kill 200;

@@ -2,3 +2,7 @@
 
 pub(crate) use crate::sync::raw::primitive::*;
 pub(crate) use crate::sys::fence::{Light, heavy};
+pub(crate) use crate::sys::roster::ring_each;
+
+/// How many handles on one side of a channel may have a descriptor to be polled.
+pub(crate) const BELLS: usize = 16;

@@ -1,6 +1,6 @@
 //! One direction of waking: those who publish something, and those who sleep until they do.
 
-use super::primitive::{AtomicU64, Ordering, ring, wake_all, wake_one};
+use super::primitive::{AtomicU64, BELLS, Ordering, ring, ring_each, wake_all, wake_one};
 
 /// Somebody sleeps on the word.
 const ASLEEP: u64 = 1;
@@ -8,12 +8,14 @@ const ASLEEP: u64 = 1;
 const IN_POLL: u64 = 1 << 1;
 /// An end of the other side was closed since somebody looked who is there.
 const GONE: u64 = 1 << 2;
+/// Somebody polls a descriptor that has a bell here.
+const POLLED: u64 = 1 << 3;
 /// What each wake adds, so that who is about to sleep finds the word changed.
 const ONE: u64 = 1 << 8;
 
 /// ```text
-///   63 .. 8            7 .. 3   2      1         0
-///   how many wakes     0        GONE   IN_POLL   ASLEEP
+///   63 .. 8            7 .. 4   3        2      1         0
+///   how many wakes     0        POLLED   GONE   IN_POLL   ASLEEP
 /// ```
 ///
 /// The publisher commits, passes its light fence, and looks here; the sleeper says here that it sleeps, passes its heavy fence,
@@ -23,16 +25,22 @@ const ONE: u64 = 1 << 8;
 /// A wake may be lost: with a publisher that is killed between its commit and its wake, with one that is killed after it
 /// has taken the marks away, with a sleeper that is killed when it was the one to be woken. Sleepers watch the lives of all who
 /// take part, and look again when one ends.
+///
+/// Who polls a descriptor may poll it together with thousands of others, in a runtime that knows nothing of the word. So its mark
+/// is taken away only after its bell was rung, and from exactly the word that was seen before: it is not lost with who is
+/// killed in between, nor with one who rings for an earlier mark while it is set anew.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Signal {
     word: AtomicU64,
+    /// The numbers of the bells of those who poll; 0: none.
+    bells: [AtomicU64; BELLS],
 }
 
 impl Signal {
     #[cfg(loom)]
     pub(crate) fn new() -> Signal {
-        Signal { word: AtomicU64::new(0) }
+        Signal { word: AtomicU64::new(0), bells: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
 
     /// For who sleeps here: what to expect.
@@ -52,11 +60,43 @@ impl Signal {
         self.word.fetch_or(IN_POLL, Ordering::Release);
     }
 
+    /// The bells that hang here, or may.
+    pub(crate) fn bells(&self) -> &[AtomicU64] {
+        &self.bells
+    }
+
+    /// Says that somebody is about to poll, whose bell hangs here. The heavy fence follows, and one more look.
+    pub(crate) fn announce_polled(&self) {
+        // Relaxed: the exchange fails where this is not the last value.
+        let mut now = self.word.load(Ordering::Relaxed);
+        // The word has to change, also where the mark is set: see `ring_bells`. Of who changes it time after time see `take`.
+        for _ in 0..TRIES {
+            // Release: pairs with the Acquire in `ring_bells`, so that who finds the mark finds the bell.
+            match self.word.compare_exchange(
+                now,
+                (now | POLLED).wrapping_add(ONE),
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return,
+                Err(changed) => now = changed,
+            }
+        }
+        // Release: as above.
+        self.word.fetch_or(POLLED, Ordering::Release);
+    }
+
+    /// Whether somebody polls, and nobody has rung since.
+    pub(crate) fn is_polled(&self) -> bool {
+        // Relaxed: who is asked whether it has announced itself sees what it has written, or what came after it.
+        self.word.load(Ordering::Relaxed) & POLLED != 0
+    }
+
     /// After the commit and the light fence: whether somebody has to be woken.
     #[inline]
     pub(crate) fn is_wanted(&self) -> bool {
         // Relaxed: ordered by the fences.
-        self.word.load(Ordering::Relaxed) & (ASLEEP | IN_POLL) != 0 && !seeded!("channel: wake lost")
+        self.word.load(Ordering::Relaxed) & (ASLEEP | IN_POLL | POLLED) != 0 && !seeded!("channel: wake lost")
     }
 
     /// Tells the publishers that an end of the sleepers' side was closed.
@@ -88,6 +128,33 @@ impl Signal {
         if marks & IN_POLL != 0 {
             ring();
         }
+        self.ring_bells();
+    }
+
+    /// Rings, and only then takes the mark away.
+    fn ring_bells(&self) {
+        // Acquire: pairs with the Release in `announce_polled`.
+        let seen = self.word.load(Ordering::Acquire);
+        if seen & POLLED == 0 {
+            return;
+        }
+        let unmark = |seen: u64| {
+            let next = (seen & !POLLED).wrapping_add(ONE);
+            // Release: who finds the mark gone, and has it set again, finds what was published. Failure: who has changed the word may
+            // be one who polls again, by this very ring; the next ring may be in vain then.
+            let _ = self.word.compare_exchange(seen, next, Ordering::Release, Ordering::Relaxed);
+        };
+        if seeded!("channel: unmarked before the ring") {
+            unmark(seen);
+        }
+        if !ring_each(&self.bells) {
+            // Somebody could not be rung: the next tries again.
+            return;
+        }
+        if seeded!("channel: unmarked from any word") {
+            self.word.fetch_and(!POLLED, Ordering::Release);
+        }
+        unmark(seen);
     }
 
     /// Wakes up to `n` who sleep on the word, and all who sleep in poll.
@@ -107,6 +174,7 @@ impl Signal {
         if marks & IN_POLL != 0 {
             ring();
         }
+        self.ring_bells();
     }
 
     /// Takes `marks` away, and changes the word where there were any. What there was.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use super::batch::Peek;
@@ -10,6 +11,7 @@ use crate::channel::end::{Doubt, Dropped, End, Peers, Side};
 use crate::channel::error::{Fault, PeerDeath, RecvError, RecvTimeoutError, TryRecvError};
 use crate::channel::iter::{Iter, iterators};
 use crate::channel::park::{Look, Patience, Spin, Until};
+use crate::channel::pollable::Pollable;
 use crate::channel::raw::Corrupt;
 use crate::channel::raw::primitive::Light;
 use crate::sys::futex::Words;
@@ -27,12 +29,13 @@ pub struct Receiver<T: Plain> {
     doubt: Doubt,
     /// The death of the sender was told: then the end is just an end.
     told: bool,
+    pollable: Option<Box<Pollable>>,
 }
 
 impl<T: Plain> Receiver<T> {
     pub(super) fn new(ring: Ring<T>, end: End, cursor: ReceiveCursor) -> Receiver<T> {
         let (patience, doubt) = (Patience::new(), Doubt::default());
-        Receiver { ring, end, cursor, patience, doubt, told: false }
+        Receiver { ring, end, cursor, patience, doubt, told: false, pollable: None }
     }
 
     /// Receives the next value; waits while there is none.
@@ -185,6 +188,56 @@ impl<T: Plain> Receiver<T> {
         self.ring.header().ends.0.table().peers(Side::Sender, true) != Peers::Alive
     }
 
+    /// A descriptor that can be read when there may be something to receive, or an end or an error to be told: for epoll, and for
+    /// runtimes built on it. It is made by the first call, and is this process's alone; it costs nothing before.
+    ///
+    /// It can be read until a receive finds nothing ([`Empty`](TryRecvError::Empty), or a timeout), which makes it unreadable
+    /// again; so receive until then before you poll. It may be readable for nothing. Do not read it.
+    ///
+    /// ```
+    /// use std::os::fd::AsFd;
+    /// use tine::channel::{TryRecvError, spsc};
+    ///
+    /// # fn main() -> Result<(), tine::Error> {
+    /// let (mut tx, mut rx) = spsc::channel::<u64>(8)?;
+    /// let child = tine::spawn(move || tx.send(7).expect("the parent receives"))?;
+    /// let value = loop {
+    ///     match rx.try_recv() {
+    ///         Ok(value) => break value,
+    ///         // Or by poll, epoll, or an async runtime.
+    ///         Err(TryRecvError::Empty) => tine::wait(&[&rx.pollable()?.as_fd()], None)?,
+    ///         Err(error) => panic!("{error}"),
+    ///     };
+    /// };
+    /// assert_eq!(value, 7);
+    /// child.join()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # When a process dies
+    ///
+    /// A death of the other side makes it readable at once. Where a process takes the other end over from one that it is no child of
+    /// ([`take_over`](super::Sender::take_over)), its death is noticed when something else makes the descriptor readable.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` where this end is another process's; no descriptor is left (it takes two, and one for each other
+    /// process that has an end).
+    pub fn pollable(&mut self) -> io::Result<BorrowedFd<'_>> {
+        if !self.is_mine() {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, RecvError::NotOwner));
+        }
+        let header = self.ring.memory.header();
+        Pollable::of(&mut self.pollable, &header.filled.0, header.ends.0.table())?;
+        let raised = self.is_raised();
+        let pollable = self.pollable.as_ref().expect("made above");
+        if raised {
+            pollable.ring();
+        }
+        Ok(pollable.as_fd())
+    }
+
     /// How to wait for values.
     pub fn set_spin(&mut self, spin: Spin) {
         self.patience.set(spin);
@@ -314,8 +367,12 @@ impl<T: Plain> Receiver<T> {
         let header = ring.memory.header();
         let mut look = |look| Receiver::<T>::look(ring, cursor, look);
         let found = match until {
-            Until::Then(deadline) => self.patience.wait(&header.filled.0, deadline, look),
+            Until::Then(deadline) => self.patience.wait(&header.filled.0, deadline, &mut look),
             Until::Now => look(if self.doubt.is_due() { Look::Sure } else { Look::Peers }),
+        };
+        let found = match (found, &mut self.pollable) {
+            (None, Some(pollable)) => pollable.arm(&header.filled.0, header.ends.0.table()).and_then(look),
+            (found, _) => found,
         };
         match found {
             None => Ok(None),
@@ -379,6 +436,7 @@ impl<T: Plain> Flag for Receiver<T> {
 impl<T: Plain> Drop for Receiver<T> {
     fn drop(&mut self) {
         let header = self.ring.memory.header();
+        Pollable::take_down(&mut self.pollable, &header.filled.0);
         if self.end.drop_in(header.ends.0.table()) == Dropped::Closed {
             header.filled.0.set_gone();
             self.end.light().fence();

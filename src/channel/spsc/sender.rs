@@ -386,9 +386,14 @@ impl<T: Plain> Sender<T> {
 impl<T: Plain> Drop for Sender<T> {
     fn drop(&mut self) {
         let header = self.ring.memory.header();
-        if self.end.drop_in(header.ends.0.table()) == Dropped::Closed {
-            self.end.light().fence();
-            header.filled.0.wake_all();
+        match self.end.drop_in(header.ends.0.table()) {
+            Dropped::Closed => {
+                self.end.light().fence();
+                header.filled.0.wake_all();
+            }
+            // Who polls watches the processes that it knows of.
+            Dropped::HandedOver if header.filled.0.is_polled() => header.filled.0.wake_all(),
+            Dropped::HandedOver | Dropped::NotOwner => {}
         }
     }
 }

@@ -6,21 +6,66 @@
 //! rung in vain looks, and sleeps again.
 //!
 //! The names are abstract ones (unix(7)): they are in no directory, and go with the socket.
+//!
+//! A bell may also hang at one thing alone, which keeps its number: see [`ring_each`].
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::slot::Slot;
 use super::{me, random, roster};
 use crate::sys::generation;
-use crate::sys::standard::above_standard;
+use crate::sys::owned::Owned;
 
-/// A doorbell of the calling thread; it is taken down when dropped.
+/// A doorbell: the socket, and its name.
+#[derive(Debug)]
+pub(crate) struct Doorbell {
+    /// In a child, its copy would keep the name.
+    socket: Owned,
+    number: u64,
+}
+
+impl Doorbell {
+    /// # Errors
+    ///
+    /// No descriptor.
+    pub(crate) fn new() -> io::Result<Doorbell> {
+        let number = random() | 1;
+        let socket = Owned::new(socket()?)?;
+        rustix::net::bind(&socket, &name(number)?)?;
+        Ok(Doorbell { socket, number })
+    }
+
+    /// Its name; never 0.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Takes in what has been rung.
+    pub(crate) fn hear(&self) {
+        let mut nothing = [0; 1];
+        while rustix::net::recv(&self.socket, &mut nothing, RecvFlags::DONTWAIT).is_ok() {}
+    }
+
+    /// Rings by itself, so that it is found rung.
+    pub(crate) fn ring(&self) -> rustix::io::Result<()> {
+        send(&self.socket, self.number).map(drop)
+    }
+}
+
+impl AsFd for Doorbell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// The doorbell of the calling thread; it is taken down when dropped.
 pub(crate) struct Bell {
-    socket: OwnedFd,
+    doorbell: Doorbell,
     slot: &'static Slot,
     generation: u64,
 }
@@ -34,27 +79,24 @@ impl Bell {
     pub(crate) fn hang() -> io::Result<Bell> {
         let slot = roster().zip(Some(me()?)).and_then(|(roster, me)| roster.slot(me.slot()));
         let slot = slot.expect("who has a name has a slot");
-        let number = random() | 1;
-        let socket = above_standard(socket()?)?;
-        rustix::net::bind(&socket, &name(number)?)?;
+        let doorbell = Doorbell::new()?;
         // Release: who sees the number finds the name bound.
-        slot.bell.store(number, Ordering::Release);
+        slot.bell.store(doorbell.number, Ordering::Release);
         // SeqCst: pairs with the fence in `ring`. Either the words are looked at after they were changed, or the number is
         // seen there.
         fence(Ordering::SeqCst);
-        Ok(Bell { socket, slot, generation: generation::current() })
+        Ok(Bell { doorbell, slot, generation: generation::current() })
     }
 
     /// Takes in what has been rung.
     pub(crate) fn hear(&self) {
-        let mut nothing = [0; 1];
-        while rustix::net::recv(&self.socket, &mut nothing, RecvFlags::DONTWAIT).is_ok() {}
+        self.doorbell.hear();
     }
 }
 
 impl AsFd for Bell {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.doorbell.as_fd()
     }
 }
 
@@ -98,9 +140,43 @@ pub(crate) fn ring() {
             continue;
         }
         let Some(socket) = sender.take().or_else(|| socket().ok()) else { return };
-        if let Ok(name) = name(number) {
-            let _ = rustix::net::sendto(&socket, &[], SendFlags::DONTWAIT | SendFlags::NOSIGNAL, &name);
+        let _ = send(&socket, number);
+        sender = Some(socket);
+    }
+}
+
+/// Rings all whose numbers stand in `bells`; those that nobody hears any more are struck out. False if there was no descriptor
+/// to do it with.
+#[cold]
+pub(crate) fn ring_each(bells: &[AtomicU64]) -> bool {
+    let mut sender = None;
+    for bell in bells {
+        // Acquire: pairs with the Release of who has hung it.
+        let number = bell.load(Ordering::Acquire);
+        if number == 0 {
+            continue;
+        }
+        let Some(socket) = sender.take().or_else(|| socket().ok()) else { return false };
+        if send(&socket, number) == Ok(Heard::ByNobody) {
+            // Relaxed: its place is free. Failure: it is another's already.
+            let _ = bell.compare_exchange(number, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
         sender = Some(socket);
+    }
+    true
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Heard {
+    BySomebody,
+    ByNobody,
+}
+
+fn send(socket: &impl AsFd, number: u64) -> rustix::io::Result<Heard> {
+    match rustix::net::sendto(socket, &[], SendFlags::DONTWAIT | SendFlags::NOSIGNAL, &name(number)?) {
+        // A full queue is as good as rung.
+        Ok(_) | Err(Errno::AGAIN) => Ok(Heard::BySomebody),
+        Err(Errno::CONNREFUSED) => Ok(Heard::ByNobody),
+        Err(error) => Err(error),
     }
 }

@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use rustix::thread::futex::{OWNER_DIED, WAITERS};
 use static_assertions::const_assert;
 
-pub(crate) use bell::{Bell, ring};
+pub(crate) use bell::{Bell, Doorbell, ring, ring_each};
 pub(crate) use name::{FLAGS, Name};
 pub(crate) use watch::{Verdict, judge, living_thread_of, look_for_the_truth, sleep, sleep_on, sleep_while};
 

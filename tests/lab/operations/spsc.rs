@@ -150,6 +150,21 @@ fn receive_in_poll<T: Load>(home: &Home<T>) {
     std::mem::forget(receiver);
 }
 
+fn receive_polled<T: Load>(home: &Home<T>) {
+    let mut receiver = receiver(home);
+    let received = loop {
+        match receiver.try_recv() {
+            Err(TryRecvError::Empty) => {}
+            other => break other.ok(),
+        }
+        let fd = receiver.pollable().expect("descriptors");
+        let ready = tine::wait(&[&fd], Some(Duration::from_secs(10))).expect("an open descriptor");
+        assert_eq!(ready, Some(0), "nobody told");
+    };
+    note(home, received);
+    std::mem::forget(receiver);
+}
+
 fn close_receiver_behind_the_gate<T: Load>(home: &Home<T>) {
     let receiver = receiver(home);
     home.page.gate.wait();
@@ -280,6 +295,15 @@ pub fn send_to_poll() -> Operation<Home<u64>, Sender<u64>> {
     Operation::new("spsc send, to one in poll", sender, act, look)
         .warm(warm::<u64>)
         .from(Start::new("empty", home::<u64, 0, 0>).behind(receive_in_poll))
+}
+
+pub fn send_to_polled() -> Operation<Home<u64>, Sender<u64>> {
+    let act = |_: &Home<u64>, sender: &mut Sender<u64>| {
+        let _ = sender.send(u64::of(9));
+    };
+    Operation::new("spsc send, to one that polls a descriptor", sender, act, look)
+        .warm(warm::<u64>)
+        .from(Start::new("empty", home::<u64, 0, 0>).behind(receive_polled))
 }
 
 pub fn try_send() -> Operation<Home<u64>, Sender<u64>> {

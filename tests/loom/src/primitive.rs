@@ -13,10 +13,13 @@ pub(crate) use model::Ordering;
 
 pub(crate) use crate::roster::{FLAGS, Name};
 pub(crate) use crate::world::{
-    Instant, Slept, Verdict, judge, look_for_the_truth, ring, sleep, sleep_while, wake_all, wake_one,
+    Instant, Slept, Verdict, judge, look_for_the_truth, ring, ring_each, sleep, sleep_while, wake_all, wake_one,
 };
 
 use crate::world::{self, Before};
+
+/// One is enough for the scenes, and each word costs.
+pub(crate) const BELLS: usize = 1;
 
 /// No looks before a sleep: the sleep is what is modelled.
 pub(crate) fn spins() -> u32 {

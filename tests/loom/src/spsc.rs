@@ -9,7 +9,7 @@ use crate::explore::{each_death, each_order};
 use crate::guarded::Guarded;
 use crate::primitive::{AtomicU64, Ordering, Verdict, heavy, judge, light_fence, sleep_while};
 use crate::twins::{DEADLOCK, RACE};
-use crate::world::{i_am, may_die_here, name_of, thread};
+use crate::world::{i_am, may_die_here, name_of, sleep_unaware, thread};
 
 /// What both have mapped.
 struct Page {
@@ -347,7 +347,7 @@ impl Pile {
 #[test]
 fn two_sleepers_are_woken_one_by_one() {
     each_order(|| {
-        let pile = Rc::new(Pile { things: AtomicU64::new(0), signal: Signal::new() });
+        let pile = Pile::new();
         let takers = [2, 3].map(|number| {
             let pile = Rc::clone(&pile);
             thread(number, move |_| pile.take_one())
@@ -358,6 +358,96 @@ fn two_sleepers_are_woken_one_by_one() {
         for taker in takers {
             taker.join().unwrap();
         }
+    });
+}
+
+/// As `Pollable`: a bell, on which this thread sleeps in the place of poll.
+fn poll<R>(signal: &Signal, mut look: impl FnMut() -> Option<R>, sleep: impl Fn(&AtomicU64, u64)) -> R {
+    let bell = &signal.bells()[0];
+    // What was rung, and is taken in now.
+    let mut heard = bell.load(Ordering::Acquire);
+    let mut armed = false;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        let now = bell.load(Ordering::Acquire);
+        let nothing_new = now == heard && armed;
+        heard = now;
+        if !(nothing_new && signal.is_polled()) {
+            signal.announce_polled();
+            armed = true;
+            assert!(heavy());
+            if let Some(found) = look() {
+                return found;
+            }
+        }
+        sleep(bell, heard);
+    }
+}
+
+impl Pile {
+    fn new() -> Rc<Pile> {
+        Rc::new(Pile { things: AtomicU64::new(0), signal: Signal::new() })
+    }
+
+    /// Takes all there is.
+    fn take_all(&self) -> Option<u64> {
+        // A load first, as rings do: a change would see the last value in any case.
+        let there = self.things.load(Ordering::Acquire) > 0;
+        there.then(|| self.things.swap(0, Ordering::AcqRel))
+    }
+}
+
+/// One by one, from two who ring: the mark that was set again is not taken away by who rang for the one before.
+#[test]
+fn who_polls_is_rung_for_each() {
+    each_order(|| {
+        let pile = Pile::new();
+        let givers = [2, 3].map(|number| {
+            let pile = Rc::clone(&pile);
+            thread(number, move |_| pile.put_one())
+        });
+        i_am(1);
+        let mut taken = 0;
+        while taken < 2 {
+            let sleep = |bell: &AtomicU64, heard| drop(sleep_unaware(bell, heard));
+            taken += poll(&pile.signal, || pile.take_all(), sleep);
+        }
+        for giver in givers {
+            giver.join().unwrap();
+        }
+    });
+}
+
+/// One that rings is killed anywhere, and who polls had not heard of it: what the other sends is not lost with it.
+#[test]
+fn a_ring_is_not_lost_with_another() {
+    each_death(2, || {
+        let pile = Pile::new();
+        let doomed = thread(2, {
+            let pile = Rc::clone(&pile);
+            move |_| pile.put_one()
+        });
+        let living = thread(3, {
+            let pile = Rc::clone(&pile);
+            move |_| {
+                // Told apart from the other's.
+                pile.things.fetch_add(100, Ordering::Release);
+                light_fence();
+                if pile.signal.is_wanted() {
+                    pile.signal.wake_all();
+                }
+            }
+        });
+        i_am(1);
+        let mut taken = 0;
+        while taken < 100 {
+            let sleep = |bell: &AtomicU64, heard| drop(sleep_unaware(bell, heard));
+            taken += poll(&pile.signal, || pile.take_all(), sleep);
+        }
+        living.join().unwrap();
+        doomed.join().unwrap();
     });
 }
 
@@ -383,6 +473,10 @@ fn seeded_bugs_are_found() {
             ("a_receiver_dies", "channel: peers before the watch", DEADLOCK),
             ("two_sleepers_are_woken_one_by_one", "channel: one wake takes the mark", DEADLOCK),
             ("two_sleepers_are_woken_one_by_one", "channel: the mark goes without a wake", DEADLOCK),
+            ("who_polls_is_rung_for_each", "channel: unmarked from any word", DEADLOCK),
+            ("who_polls_is_rung_for_each", "channel: no light fence", DEADLOCK),
+            ("who_polls_is_rung_for_each", "channel: no heavy fence", DEADLOCK),
+            ("a_ring_is_not_lost_with_another", "channel: unmarked before the ring", DEADLOCK),
         ],
     );
 }

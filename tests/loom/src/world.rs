@@ -329,13 +329,31 @@ pub(crate) fn sleep_while(
     wanted: impl FnOnce() -> bool,
     deadline: Option<Instant>,
 ) -> Slept {
+    sleep_and_watch(true, word, expected, owners, wanted, deadline)
+}
+
+/// Sleeps as who has not heard of any other yet, and is told of no death.
+#[track_caller]
+pub(crate) fn sleep_unaware(word: &AtomicU64, expected: u64) -> Slept {
+    sleep_and_watch(false, word, expected, None, || true, None)
+}
+
+#[track_caller]
+fn sleep_and_watch(
+    watch: bool,
+    word: &AtomicU64,
+    expected: u64,
+    owners: impl IntoIterator<Item = Name>,
+    wanted: impl FnOnce() -> bool,
+    deadline: Option<Instant>,
+) -> Slept {
     step(Before::Sleep);
     word.touch();
     let world = world();
     let me = my_number();
     let owners: Vec<_> = owners.into_iter().filter_map(roster::number).collect();
     let mut watched = Vec::new();
-    for number in world.dooms.iter().map(|doom| doom.number).filter(|&number| number != me) {
+    for number in world.dooms.iter().map(|doom| doom.number).filter(|&number| watch && number != me) {
         match world.is_marked(number) {
             true if owners.contains(&number) => return Slept::Woken,
             true => {}
@@ -384,8 +402,18 @@ pub(crate) fn sleep_while(
     sleeper.outcome.get()
 }
 
-/// Nobody in the model sleeps on descriptors.
+/// Nobody in the model sleeps on descriptors for several things.
 pub(crate) fn ring() {}
+
+/// Here a bell is a count of rings, on which who polls sleeps.
+#[track_caller]
+pub(crate) fn ring_each(bells: &[AtomicU64]) -> bool {
+    for bell in bells {
+        bell.fetch_add(1, Ordering::Release);
+        wake_all(bell);
+    }
+    true
+}
 
 /// How many were woken.
 #[track_caller]
