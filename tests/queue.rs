@@ -18,7 +18,8 @@ mod sizes;
 
 use std::time::Duration;
 
-use tine::channel::{Receiver, Sender, channel};
+use tine::channel;
+use tine::channel::{Receiver, Sender};
 use tine::wire::Wire;
 
 use peers::{end_by, stay, until_asleep};
