@@ -21,6 +21,7 @@
 //!
 //! | floor | module | noun | what it holds |
 //! |---|---|---|---|
+//! | 3 | [`mod@channel`] | queue | [`channel()`], and rings in shared memory: what was sent is whole, whoever is killed |
 //! | 2 | [`sync`] | locks | [`Mutex`](sync::Mutex) and its kin between processes, which survive their holders |
 //! | 2 | [`process`] | process | [`spawn`], [`scope`], [`Builder`], handles, death certificates |
 //! | 1 | [`memory`] | pages | private, shared, frozen and hidden memory; memory with names; snapshots; what a fork costs |
@@ -83,6 +84,8 @@ pub mod wait;
 #[cfg(target_os = "linux")]
 pub mod wire;
 
+#[cfg(target_os = "linux")]
+pub use channel::channel;
 #[cfg(target_os = "linux")]
 pub use error::Error;
 #[cfg(target_os = "linux")]

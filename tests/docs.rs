@@ -38,7 +38,8 @@ const FOREIGN: &str = "
     FromBytes IntoBytes libtest_mimic static_assertions
     clone3 close_range epoll_ctl futex_waitv shm_open shm_unlink io_submit io_uring memfd_create ns_last_pid oom_kill pidfd_open pidfd_send_signal
     posix_spawn process_mrelease pthread_atfork pthread_exit pthread_mutex_init pthread_mutexattr_setrobust robust_list sched_setaffinity smaps_rollup timer_create
-    Array BoundedSemaphore Condition Manager Pipe Pool Process ProcessPoolExecutor Queue RLock Value parent_process
+    Array BoundedSemaphore Condition JoinableQueue Manager Pipe Pool Process ProcessPoolExecutor Queue RLock SimpleQueue Value
+    cancel_join_thread join_thread parent_process
 ";
 
 /// How the constants of C and the kernel begin.

@@ -3,8 +3,8 @@ use super::campaign::{self, Mode, Plan};
 use super::finding::{Kind, Tally};
 use super::operation::Operation;
 use super::operations::{
-    barrier, bytes, chunks, condvar, duplex, event, frames, mpmc, mutex, once, queue, rwlock, segment, semaphore,
-    spawn, spsc, toy_lock, toy_ring, toy_share,
+    barrier, bytes, chunks, condvar, duplex, event, frames, letters, mpmc, mutex, once, queue, rwlock, segment,
+    semaphore, spawn, spsc, toy_lock, toy_ring, toy_share,
 };
 use super::{table, trace};
 use crate::cases;
@@ -235,6 +235,9 @@ campaigns! {
     queue_send_short: queue::send_short(), Kill 200;
     queue_recv: queue::recv(), Kill 200;
     queue_claim: queue::claim_and_done(), Kill 200;
+    letters_last_claim: letters::last_claim_dropped(), Kill 50;
+    letters_recv: letters::recv_letter(), Kill 20;
+    letters_claim: letters::claim_letter(), Kill 20;
 
     spawn_and_join: spawn::spawn_and_join(), KillAtCalls 1;
     spawn_detached: spawn::spawn_detached(), KillAtCalls 1;

@@ -35,7 +35,7 @@
 //!
 //! # Whose an end is
 //!
-//! As with all [channels](crate::channel): it goes to a child with the closure that captured it by move. The kernel keeps the
+//! As with all [channels](mod@crate::channel): it goes to a child with the closure that captured it by move. The kernel keeps the
 //! owner with the open socket (`F_SETOWN`). A spawned child lets go of all ends that it was not given, so no later
 //! sibling keeps a channel open. In a process that was forked by other means the copy of an end answers `NotOwner`
 //! too, but it is a copy: when the owner is killed, the other side is told once that process has ended as well.

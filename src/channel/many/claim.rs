@@ -31,23 +31,30 @@ impl<S: Store> Held<S> {
 
     fn end(&self) {
         let (raw, header) = (self.ring.raw(), self.ring.header());
+        let buried = !self.done && raw.is_last_attempt(&self.held);
         if self.done {
             raw.done(&self.held);
         } else {
             raw.give_back(&self.held);
         }
         Light::here().fence();
-        if !self.done {
+        if !self.done && !buried {
             if header.filled.0.is_wanted() || header.asked.0.is_wanted() {
                 self.ring.wake_receivers(1);
             }
             return;
         }
-        if header.emptied.0.is_wanted() {
+        if buried {
+            self.ring.wake_letter_receivers();
+        } else if header.emptied.0.is_wanted() {
             self.ring.store.wake_senders(&header.emptied.0);
         }
         if header.idle.0.is_wanted() {
             header.idle.0.wake_all();
+        }
+        // Those of dead letters, too, if nobody is left who receives.
+        if header.filled.0.is_gone() {
+            self.ring.wake_letter_receivers();
         }
         // Receivers may wait for nothing but the end of this claim, if nobody is left who sends.
         if header.emptied.0.is_gone() {

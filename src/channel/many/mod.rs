@@ -41,11 +41,13 @@ pub(super) trait Store: Clone {
 
 /// How many handles a channel has at most, senders and receivers together.
 pub(super) const HANDLES: usize = 1024;
+/// How many for its dead letters.
+const LETTER_HANDLES: usize = 64;
 
 header! {
     /// ```text
-    ///   0        384             640             896
-    ///   | bounds | filled, asked | emptied, idle | ends | messages ..
+    ///   0        384             640             896    9216      9344
+    ///   | bounds | filled, asked | emptied, idle | ends | letters | letter_ends | messages ..
     /// ```
     ///
     /// The words of the slots have a mapping of their own.
@@ -60,6 +62,10 @@ header! {
         /// For those who wait until nothing is left to be done.
         idle: Line<Signal>,
         ends: Line<Ends<HANDLES>>,
+        /// For receivers of dead letters.
+        letters: Line<Signal>,
+        /// Their handles. They are nobody's peers: a channel whose messages nobody receives is no use to senders.
+        letter_ends: Line<Ends<LETTER_HANDLES>>,
     }
 }
 
@@ -87,6 +93,10 @@ impl<S: Store> Ring<S> {
         self.header().ends.0.table()
     }
 
+    fn letter_table(&self) -> Table<'_> {
+        self.header().letter_ends.0.table()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.raw().count().full
     }
@@ -105,6 +115,13 @@ impl<S: Store> Ring<S> {
     #[cold]
     pub(super) fn wake_all_receivers(&self) {
         self.header().filled.0.wake_all();
+        self.wake_letter_receivers();
+    }
+
+    /// Wakes all who wait for dead letters, perhaps among other things.
+    #[cold]
+    fn wake_letter_receivers(&self) {
+        self.header().letters.0.wake_all();
         self.header().asked.0.wake_all();
     }
 }
@@ -121,13 +138,15 @@ impl<S> fmt::Debug for Ring<S> {
     }
 }
 
-/// A ring of so many slots, in memory with room for `cells` values of `T`; and more words than those of the slots, zeroed.
+/// A ring of so many slots, in memory with room for `cells` values of `T`; and more words than those of the slots, zeroed. What was
+/// claimed `attempts` times becomes a dead letter; with 0 nothing does.
 ///
 /// # Errors
 ///
 /// `InvalidInput` for a capacity of 0; `OutOfMemory`; what `/proc` says.
 pub(super) fn channel<T: Plain, S: Store>(
     capacity: usize,
+    attempts: u16,
     cells: usize,
     more_words: usize,
     store: S,
@@ -138,7 +157,7 @@ pub(super) fn channel<T: Plain, S: Store>(
     }
     let too_many =
         || io::Error::new(io::ErrorKind::OutOfMemory, format!("{capacity} messages do not fit the address space"));
-    let shape = Shape::new(capacity).ok_or_else(too_many)?;
+    let shape = Shape::new(capacity).ok_or_else(too_many)?.with_attempts(attempts);
     let words = capacity.checked_mul(2).and_then(|words| words.checked_add(more_words)).ok_or_else(too_many)?;
     let memory = Memory::<Header>::new::<T>(cells)?;
     let words = Shared::<[AtomicU64]>::from_fn(words, |_| AtomicU64::new(0))?;

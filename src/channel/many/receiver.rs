@@ -3,14 +3,15 @@
 use std::io;
 
 use super::{Ring, Store};
-use crate::channel::end::{Doubt, Dropped, End, Peers, Side};
+use crate::channel::end::{Doubt, Dropped, End, Peers, Side, Table};
 use crate::channel::error::{Fault, PeerDeath, RecvError};
 use crate::channel::park::{Look, Patience, Until};
-use crate::channel::raw::mpmc::{self, Held, ReceiveCursor, Refusal};
+use crate::channel::raw::mpmc::{Held, ReceiveCursor, Refusal};
 use crate::sys::futex::Words;
 use crate::sys::roster::{self, Name};
 use crate::wait::Flag;
 
+/// Of messages, or of dead letters: as its cursor says.
 pub(in crate::channel) struct Receiver<S: Store> {
     pub(in crate::channel) ring: Ring<S>,
     end: End,
@@ -55,8 +56,40 @@ fn take<S: Store, R: Take<S>>(ring: &Ring<S>, cursor: &mut ReceiveCursor) -> Res
 
 impl<S: Store> Receiver<S> {
     pub(super) fn new(ring: Ring<S>, end: End) -> Receiver<S> {
+        Receiver::with(ring, end, ReceiveCursor::default())
+    }
+
+    fn with(ring: Ring<S>, end: End, cursor: ReceiveCursor) -> Receiver<S> {
         let (patience, doubt) = (Patience::new(), Doubt::default());
-        Receiver { ring, end, cursor: ReceiveCursor::default(), patience, doubt, told: false }
+        Receiver { ring, end, cursor, patience, doubt, told: false }
+    }
+
+    /// The handles of those who receive the same.
+    fn table(&self) -> Table<'_> {
+        if self.cursor.is_of_letters() { self.ring.letter_table() } else { self.ring.table() }
+    }
+
+    /// A receiver of dead letters, of the calling process.
+    ///
+    /// # Errors
+    ///
+    /// As for [`try_clone`](Self::try_clone); `InvalidInput` where there are none.
+    pub(in crate::channel) fn dead_letters(&self) -> io::Result<Receiver<S>> {
+        if !self.ring.shape.has_letters() {
+            let why =
+                "this channel delivers again whatever is not done; build it with `redeliver` to have dead letters";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        self.look_at_owner()?;
+        let end = End::new(self.ring.letter_table(), Side::Receiver)?;
+        Ok(Receiver::with(self.ring.clone(), end, ReceiveCursor::of_letters()))
+    }
+
+    fn look_at_owner(&self) -> io::Result<()> {
+        if self.is_mine() {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, RecvError::NotOwner))
     }
 
     /// Another handle, of the calling process.
@@ -65,11 +98,8 @@ impl<S: Store> Receiver<S> {
     ///
     /// `PermissionDenied` where this one is another process's; `OutOfMemory` where there is no room for one more.
     pub(in crate::channel) fn try_clone(&self) -> io::Result<Receiver<S>> {
-        if !self.is_mine() {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, RecvError::NotOwner));
-        }
-        let mut clone = Receiver::new(self.ring.clone(), End::new(self.ring.table(), Side::Receiver)?);
-        clone.cursor = self.cursor;
+        self.look_at_owner()?;
+        let mut clone = Receiver::with(self.ring.clone(), End::new(self.table(), Side::Receiver)?, self.cursor);
         if self.end.is_corrupt() {
             clone.end.poison();
         }
@@ -78,7 +108,8 @@ impl<S: Store> Receiver<S> {
 
     /// The same; where there is none, one that is good for nothing.
     pub(in crate::channel) fn clone_or_nobody(&self) -> Receiver<S> {
-        self.try_clone().unwrap_or_else(|_| Receiver::new(self.ring.clone(), End::of_nobody(Side::Receiver)))
+        let nobody = |_| Receiver::with(self.ring.clone(), End::of_nobody(Side::Receiver), self.cursor);
+        self.try_clone().unwrap_or_else(nobody)
     }
 
     /// Whether nothing more will be sent. Asks the kernel.
@@ -88,10 +119,15 @@ impl<S: Store> Receiver<S> {
 
     /// Makes this handle the calling process's, whosever it was.
     pub(in crate::channel) fn take_over(&mut self) -> io::Result<()> {
-        self.end.take_over(self.ring.table())?;
-        // Who sleeps does not watch this process yet.
-        self.ring.header().emptied.0.wake_all();
+        self.end.take_over(self.table())?;
+        self.wake_who_waits_for_it();
         Ok(())
+    }
+
+    /// How many can be received.
+    pub(in crate::channel) fn len(&self) -> usize {
+        let count = self.ring.raw().count();
+        if self.cursor.is_of_letters() { count.letters } else { count.full }
     }
 
     /// None if there was none until then.
@@ -136,12 +172,19 @@ impl<S: Store> Receiver<S> {
         if self.end.is_known() {
             return true;
         }
-        let adopted = self.end.adopt(self.ring.table());
+        let adopted = self.end.adopt(self.table());
         if adopted {
-            // Who sleeps does not watch this process yet.
-            self.ring.header().emptied.0.wake_all();
+            self.wake_who_waits_for_it();
         }
         adopted
+    }
+
+    /// Who sleeps does not watch this process yet.
+    fn wake_who_waits_for_it(&self) {
+        self.ring.header().emptied.0.wake_all();
+        if !self.cursor.is_of_letters() {
+            self.ring.wake_letter_receivers();
+        }
     }
 
     pub(in crate::channel) fn poison(&mut self) -> Fault {
@@ -151,6 +194,7 @@ impl<S: Store> Receiver<S> {
 
     #[cold]
     fn wait_for<R: Take<S>>(&mut self, until: Until) -> Result<Option<R>, Fault> {
+        let letters = self.cursor.is_of_letters();
         let (ring, cursor) = (&self.ring, &mut self.cursor);
         let mut look = |look: Look| -> Option<Result<R, Result<Peers, Refusal>>> {
             if look == Look::Sure
@@ -167,18 +211,17 @@ impl<S: Store> Receiver<S> {
             if now.is_some() || look == Look::Ring {
                 return now;
             }
-            match ring.table().peers(Side::Sender, look == Look::Sure) {
-                Peers::Alive => None,
+            match over(ring, letters, look == Look::Sure) {
+                Ok(Peers::Alive) => None,
                 // What was sent before it closed is seen now, if it was not before; and what has come back since.
-                gone => match is_over(ring) {
-                    Ok(true) => found().or(Some(Err(Ok(gone)))),
-                    Ok(false) => found(),
-                    Err(corrupt) => Some(Err(Err(corrupt))),
-                },
+                Ok(gone) => found().or(Some(Err(Ok(gone)))),
+                Err(corrupt) => Some(Err(Err(corrupt))),
             }
         };
+        let header = self.ring.header();
+        let filled = if letters { &header.letters.0 } else { &header.filled.0 };
         let found = match until {
-            Until::Then(deadline) => self.patience.wait(&ring.header().filled.0, deadline, look),
+            Until::Then(deadline) => self.patience.wait(filled, deadline, look),
             Until::Now => look(if self.doubt.is_due() { Look::Sure } else { Look::Peers }),
         };
         match found {
@@ -198,10 +241,26 @@ impl<S: Store> Receiver<S> {
     }
 }
 
-/// Where nothing is sent any more: whether nothing can come back either. What this thread has claimed it has to give back itself.
-fn is_over<S: Store>(ring: &Ring<S>) -> Result<bool, Refusal> {
-    let Ok(me) = roster::me() else { return Ok(false) };
-    Ok(ring.raw().tend(me)? == mpmc::Count::default())
+/// Whose end it is that nothing more can be received: neither sent, nor come back. What this thread has claimed it has to give back
+/// itself.
+fn over<S: Store>(ring: &Ring<S>, letters: bool, sure: bool) -> Result<Peers, Refusal> {
+    // Before the ring: what was sent before the last one closed is seen then.
+    let senders = ring.table().peers(Side::Sender, sure);
+    // Who is gone claims nothing, and what nobody claims becomes no dead letter.
+    let receivers = if letters { ring.table().peers(Side::Receiver, sure) } else { Peers::Alive };
+    if (senders, receivers) == (Peers::Alive, Peers::Alive) {
+        return Ok(Peers::Alive);
+    }
+    let Ok(me) = roster::me() else { return Ok(Peers::Alive) };
+    let count = ring.raw().tend(me)?;
+    let no_letter = !letters || count.letters + count.letters_taken == 0;
+    if senders != Peers::Alive && count.is_idle() && no_letter {
+        return Ok(senders);
+    }
+    if receivers != Peers::Alive && count.taken == 0 && no_letter {
+        return Ok(receivers);
+    }
+    Ok(Peers::Alive)
 }
 
 impl<S: Store> Flag for Receiver<S> {
@@ -213,9 +272,9 @@ impl<S: Store> Flag for Receiver<S> {
         let Ok(me) = roster::me() else { return false };
         let raw = self.ring.raw();
         raw.look_for_the_truth(me);
-        // Read before the ring: what was sent before the last one closed is seen then.
-        let gone = self.ring.table().peers(Side::Sender, true) != Peers::Alive;
-        raw.tend(me).map_or(true, |count| count.full > 0 || gone && count.taken == 0)
+        let letters = self.cursor.is_of_letters();
+        over(&self.ring, letters, true) != Ok(Peers::Alive)
+            || raw.tend(me).map_or(true, |count| if letters { count.letters > 0 } else { count.full > 0 })
     }
 
     #[allow(private_interfaces)]
@@ -232,12 +291,13 @@ impl<S: Store> Flag for Receiver<S> {
 
 impl<S: Store> Drop for Receiver<S> {
     fn drop(&mut self) {
-        if self.end.drop_in(self.ring.table()) == Dropped::Closed {
+        if self.end.drop_in(self.table()) == Dropped::Closed && !self.cursor.is_of_letters() {
             let header = self.ring.header();
             header.filled.0.set_gone();
             self.end.light().fence();
             header.emptied.0.wake_all();
             header.idle.0.wake_all();
+            self.ring.wake_letter_receivers();
         }
     }
 }

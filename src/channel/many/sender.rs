@@ -6,7 +6,7 @@ use super::{Ring, Store};
 use crate::channel::end::{Doubt, Dropped, End, Peers, Side};
 use crate::channel::error::{Fault, PeerDeath, SendError};
 use crate::channel::park::{Look, Patience, Until};
-use crate::channel::raw::mpmc::{Count, Refusal, SendCursor};
+use crate::channel::raw::mpmc::{Refusal, SendCursor};
 use crate::sys::roster;
 
 pub(in crate::channel) struct Sender<S: Store> {
@@ -73,7 +73,7 @@ impl<S: Store> Sender<S> {
                 }
             }
             // What this thread has claimed is counted, too.
-            if ring.raw().count() == Count::default() {
+            if ring.raw().count().is_idle() {
                 return Some(Ok(()));
             }
             if look == Look::Ring {
@@ -122,7 +122,9 @@ impl<S: Store> Sender<S> {
         let header = self.ring.header();
         if header.filled.0.is_wanted() || header.asked.0.is_wanted() || self.cursor.returned {
             self.ring.wake_receivers(sent as u64 + u64::from(self.cursor.returned));
-            self.cursor.returned = false;
+            if std::mem::take(&mut self.cursor.returned) {
+                self.ring.wake_letter_receivers();
+            }
         }
     }
 
@@ -199,6 +201,7 @@ impl<S: Store> Sender<S> {
             }
             if std::mem::take(&mut cursor.returned) {
                 ring.wake_receivers(1);
+                ring.wake_letter_receivers();
             }
             if look == Look::Ring {
                 return None;

@@ -134,7 +134,7 @@ impl<T: Plain> Store for Cells<T> {
 /// `InvalidInput` for a capacity of 0; `OutOfMemory` where the memory is not to be had, or the size is beyond the address
 /// space; what `/proc` says where it does not tell who this process is.
 pub fn channel<T: Plain>(capacity: usize) -> io::Result<(Sender<T>, Receiver<T>)> {
-    let (sender, receiver) = many::channel::<T, _>(capacity, capacity, 0, Cells(PhantomData))?;
+    let (sender, receiver) = many::channel::<T, _>(capacity, 0, capacity, 0, Cells(PhantomData))?;
     Ok((Sender { inner: sender }, Receiver { inner: receiver }))
 }
 

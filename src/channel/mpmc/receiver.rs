@@ -130,7 +130,7 @@ impl<T: Plain> Receiver<T> {
     /// How many messages can be received; those that are claimed are not counted. Others may send and receive at any
     /// moment. Looks at each.
     pub fn len(&self) -> usize {
-        self.inner.ring.len()
+        self.inner.len()
     }
 
     /// Whether there is nothing to be received. There may be something by now.

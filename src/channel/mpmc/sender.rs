@@ -34,7 +34,7 @@ impl<T: Plain> Sender<T> {
     /// # Errors
     ///
     /// Any [`SendError`]. That the last receiver was killed may be found later than by the next send: what is sent in between is in
-    /// the ring, and counted by [`PeerDeath::in_flight`].
+    /// the ring, and counted by [`PeerDeath::in_flight`](crate::channel::PeerDeath::in_flight).
     #[inline]
     pub fn send(&mut self, value: T) -> Result<(), SendError<T>> {
         match self.inner.put(value, Until::ENDLESS) {

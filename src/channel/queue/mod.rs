@@ -22,7 +22,7 @@ use crate::wire::Wire;
 ///
 /// ```
 /// # fn main() -> Result<(), tine::Error> {
-/// let (tx, rx) = tine::channel::channel::<(u32, String)>(16)?;
+/// let (tx, rx) = tine::channel::<(u32, String)>(16)?;
 /// let workers = (0..2)
 ///     .map(|_| {
 ///         let rx = rx.clone();

@@ -154,6 +154,18 @@ impl<T: Wire> Receiver<T> {
         Ok(Receiver::new(self.inner.borrow().try_clone()?))
     }
 
+    /// A receiver of dead letters: of messages that were claimed as often as [`redeliver`](super::Builder::redeliver) allows, and not
+    /// done. It belongs to the calling process, and is like any other, but that it receives nothing else; see
+    /// [there](super::Builder::redeliver).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` where the channel was built without that; `PermissionDenied` where this end is another process's; `OutOfMemory`
+    /// where there are 64 already.
+    pub fn dead_letters(&self) -> io::Result<Receiver<T>> {
+        Ok(Receiver::new(self.inner.borrow().dead_letters()?))
+    }
+
     /// Receives until the end: a clean close ends the iteration; a last sender that was killed is one `Err` before that.
     pub fn iter(&self) -> impl Iterator<Item = Result<T, RecvError>> + '_ {
         let mut over = false;
@@ -176,7 +188,7 @@ impl<T: Wire> Receiver<T> {
     /// moment. Looks at each.
     #[doc(alias = "qsize")]
     pub fn len(&self) -> usize {
-        self.inner.borrow().ring.len()
+        self.inner.borrow().len()
     }
 
     /// Whether there is nothing to be received. There may be something by now.

@@ -6,6 +6,7 @@ pub mod condvar;
 pub mod duplex;
 pub mod event;
 pub mod frames;
+pub mod letters;
 pub mod mpmc;
 pub mod mutex;
 pub mod once;

@@ -13,6 +13,10 @@
 //!                        +-- dead ---------> FREE(lap+1): its receivers pass on
 //! ```
 //!
+//! Where what is taken has been claimed as often as it may be, it does not become FULL again but a LETTER, by the same store. That is
+//! one of FULL's bits: who receives messages passes over letters, and who receives letters over messages. So a letter is never on its way
+//! from one queue to another, where a kill could lose or double it.
+//!
 //! Positions count up; position `p` has its turn in slot `p % capacity`, in lap `p / capacity`.
 //!
 //! - **A sender** takes the first position that is free: all before it have been claimed by somebody.
@@ -87,10 +91,12 @@ impl Bounds {
     }
 }
 
-/// How many slots there are; known to each process by itself.
+/// How many slots there are, and how often a message may be claimed; known to each process by itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     slots: u64,
+    /// 0: as often as it is given back.
+    attempts: u16,
     /// A position is its lap and its slot, side by side, so that no division is needed. Slots beyond the last are left out.
     lap_shift: u32,
 }
@@ -107,7 +113,17 @@ impl Shape {
     /// None where there is no slot, or more than can be.
     pub(crate) fn new(slots: usize) -> Option<Shape> {
         let lap = slots.checked_next_power_of_two().filter(|&lap| slots > 0 && lap <= 1 << 40)?;
-        Some(Shape { slots: slots as u64, lap_shift: lap.trailing_zeros() })
+        Some(Shape { slots: slots as u64, attempts: 0, lap_shift: lap.trailing_zeros() })
+    }
+
+    /// The same, where a message that was claimed so often becomes a dead letter when it is given back.
+    pub(crate) fn with_attempts(self, attempts: u16) -> Shape {
+        Shape { attempts, ..self }
+    }
+
+    /// Whether there are dead letters.
+    pub(crate) fn has_letters(self) -> bool {
+        self.attempts != 0
     }
 
     pub(crate) fn slots(self) -> usize {
@@ -153,6 +169,21 @@ pub(crate) struct Count {
     pub(crate) full: usize,
     /// In somebody's hands, and perhaps put back.
     pub(crate) taken: usize,
+    /// Dead letters to be received.
+    pub(crate) letters: usize,
+    /// Dead letters that are claimed, and perhaps put back.
+    pub(crate) letters_taken: usize,
+}
+
+impl Count {
+    /// Whether there is nothing that could ever be received as a message. Dead letters cannot.
+    pub(crate) fn is_idle(self) -> bool {
+        self.full + self.taken == 0
+    }
+
+    fn add_taken(&mut self, is_letter: bool) {
+        *(if is_letter { &mut self.letters_taken } else { &mut self.taken }) += 1;
+    }
 }
 
 /// A ring: its words, wherever they are.
@@ -202,8 +233,10 @@ impl<'a> Ring<'a> {
         }
         let (next, returns) = match word::kind(now) {
             Kind::Claimed => (word::free(lap + 1), false),
-            Kind::Taken => (word::full(lap), true),
-            Kind::Free | Kind::Full => return false,
+            // By what the dead has counted. Should another put it back meanwhile, and it is counted once more, the word is not
+            // this one any more.
+            Kind::Taken => (self.put_back(index, lap), true),
+            Kind::Free | Kind::Full | Kind::Letter => return false,
         };
         let slot = &self.slots[index];
         if seeded!("mpmc: heal without the exact word") {
@@ -216,6 +249,26 @@ impl<'a> Ring<'a> {
             self.count_returned();
         }
         true
+    }
+
+    /// How often what is in a slot was claimed.
+    fn attempts(&self, index: usize, lap: u64) -> u16 {
+        // Relaxed: published with the slot.
+        let number = self.attempts[index].load(Ordering::Relaxed);
+        if number >> 16 == lap & (u64::MAX >> 16) { number as u16 } else { 0 }
+    }
+
+    /// What a slot's word is to be when what was taken from it is put back.
+    fn put_back(&self, index: usize, lap: u64) -> u64 {
+        let most = self.shape.attempts;
+        let spent = most != 0 && self.attempts(index, lap) >= most;
+        if spent { word::letter(lap) } else { word::full(lap) }
+    }
+
+    /// Whether what is taken from a slot is a dead letter. What is claimed as often as it may be is none yet.
+    fn is_taken_letter(&self, index: usize, lap: u64) -> bool {
+        let most = self.shape.attempts;
+        most != 0 && self.attempts(index, lap) > most
     }
 
     fn count_returned(&self) {
@@ -234,7 +287,8 @@ impl<'a> Ring<'a> {
             // Relaxed: nothing is read on the strength of it.
             match word::turn(slot.load(Ordering::Relaxed), lap) {
                 Turn::This(Kind::Full) => count.full += 1,
-                Turn::This(Kind::Taken) => count.taken += 1,
+                Turn::This(Kind::Letter) => count.letters += 1,
+                Turn::This(Kind::Taken) => count.add_taken(self.is_taken_letter(index, lap)),
                 Turn::This(Kind::Claimed) | Turn::Over => {}
                 Turn::This(Kind::Free) | Turn::Before(_) | Turn::Odd => break,
             }
@@ -254,12 +308,15 @@ impl<'a> Ring<'a> {
             let now = self.slot(index)?.load(Ordering::Acquire);
             match word::turn(now, lap) {
                 Turn::This(Kind::Full) => count.full += 1,
+                Turn::This(Kind::Letter) => count.letters += 1,
                 Turn::This(Kind::Claimed | Kind::Taken) if word::verdict(now, me) == Verdict::Dead => {
                     self.heal(index, now, lap);
                     continue;
                 }
-                Turn::This(Kind::Taken) => count.taken += usize::from(word::owner(now, me) != me),
-                Turn::This(Kind::Claimed) | Turn::Over => {}
+                Turn::This(Kind::Taken) if word::owner(now, me) != me => {
+                    count.add_taken(self.is_taken_letter(index, lap));
+                }
+                Turn::This(Kind::Taken | Kind::Claimed) | Turn::Over => {}
                 Turn::This(Kind::Free) | Turn::Before(_) | Turn::Odd => break,
             }
             at = self.shape.after(at);
@@ -274,7 +331,7 @@ impl<'a> Ring<'a> {
         for slot in self.slots {
             // Acquire: pairs with the Release of who has written the name.
             let now = slot.load(Ordering::Acquire);
-            if matches!(word::kind(now), Kind::Free | Kind::Full) {
+            if matches!(word::kind(now), Kind::Free | Kind::Full | Kind::Letter) {
                 continue;
             }
             let owner = word::owner(now, me);

@@ -13,6 +13,29 @@ pub(crate) struct ReceiveCursor {
     head: u64,
     /// How many had been put back when this was so.
     returned: u64,
+    /// Whether it is for dead letters, which messages are passed over for; else it is the other way round.
+    letters: bool,
+}
+
+impl ReceiveCursor {
+    /// For dead letters.
+    pub(crate) fn of_letters() -> ReceiveCursor {
+        ReceiveCursor { letters: true, ..ReceiveCursor::default() }
+    }
+
+    pub(crate) fn is_of_letters(&self) -> bool {
+        self.letters
+    }
+
+    /// The word of a slot that holds what it is for.
+    #[inline]
+    fn wanted(&self, lap: u64) -> u64 {
+        if self.letters { word::letter(lap) } else { word::full(lap) }
+    }
+
+    fn wants(&self, kind: Kind) -> bool {
+        kind == if self.letters { Kind::Letter } else { Kind::Full }
+    }
 }
 
 /// A slot that is this thread's, until it is done with, or gives it back.
@@ -64,13 +87,10 @@ impl Ring<'_> {
         read: impl FnOnce(usize) -> R,
     ) -> Result<(R, Held, u16), Refusal> {
         let held = self.take(cursor, me)?;
-        let number = &self.attempts[held.index];
+        let attempt = self.attempts(held.index, held.lap).saturating_add(1);
         // Relaxed: published with the slot, whose owner alone touches it. Counted before it is seen: killed in between, it is
         // counted, and nobody has seen it.
-        let before = number.load(Ordering::Relaxed);
-        let before = if before >> 16 == held.lap & (u64::MAX >> 16) { before as u16 } else { 0 };
-        let attempt = before.saturating_add(1);
-        number.store(held.lap << 16 | u64::from(attempt), Ordering::Relaxed);
+        self.attempts[held.index].store(held.lap << 16 | u64::from(attempt), Ordering::Relaxed);
         let value = read(held.index);
         if cursor.at.saturating_sub(cursor.head) >= BEHIND {
             self.raise_head(cursor, me);
@@ -85,12 +105,17 @@ impl Ring<'_> {
         self.slots[held.index].compare_exchange(held.word(), done, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
-    /// It was not received: the next receiver gets it. False as for [`done`](Ring::done).
+    /// Whether it becomes a dead letter when it is given back.
+    pub(crate) fn is_last_attempt(&self, held: &Held) -> bool {
+        word::kind(self.put_back(held.index, held.lap)) == Kind::Letter
+    }
+
+    /// It was not received: the next receiver gets it, or one of dead letters. False as for [`done`](Ring::done).
     pub(crate) fn give_back(&self, held: &Held) -> bool {
         // Release: who takes it next sees what this one has counted.
-        let full = word::full(held.lap);
+        let back = self.put_back(held.index, held.lap);
         let slot = &self.slots[held.index];
-        let given = slot.compare_exchange(held.word(), full, Ordering::Release, Ordering::Relaxed).is_ok();
+        let given = slot.compare_exchange(held.word(), back, Ordering::Release, Ordering::Relaxed).is_ok();
         if given {
             self.count_returned();
         }
@@ -103,8 +128,9 @@ impl Ring<'_> {
         // Relaxed: where something is put back just now, it comes a little later.
         let is_first = self.bounds.returned.0.load(Ordering::Relaxed) == cursor.returned;
         // Relaxed: a guess, which the exchange makes good.
-        let is_full = self.slot(index)?.load(Ordering::Relaxed) == word::full(lap);
-        if is_first && is_full && self.take_slot(index, word::full(lap), lap, me) {
+        let wanted = cursor.wanted(lap);
+        let is_there = self.slot(index)?.load(Ordering::Relaxed) == wanted;
+        if is_first && is_there && self.take_slot(index, wanted, lap, me) {
             cursor.at = self.shape.after(cursor.at);
             return Ok(Held { index, lap, owner: me });
         }
@@ -176,11 +202,11 @@ impl Ring<'_> {
                     Verdict::Foreign | Verdict::Corrupt => return self.is_that_so(position),
                 },
                 // Of the lap before: it was put back.
-                Turn::This(Kind::Full) | Turn::Before(Kind::Full) => {
+                Turn::This(kind) | Turn::Before(kind) if cursor.wants(kind) => {
                     if !self.are_still_claimed(&skipped, position) {
                         return Ok(Found::Changed);
                     }
-                    let this = turn == Turn::This(Kind::Full);
+                    let this = matches!(turn, Turn::This(_));
                     let lap = if this { lap } else { lap.wrapping_sub(1) };
                     if !self.take_slot(index, now, lap, me) {
                         continue;
@@ -193,8 +219,10 @@ impl Ring<'_> {
                     self.heal(index, now, lap.wrapping_sub(1));
                     continue;
                 }
+                // For others.
+                Turn::This(Kind::Full | Kind::Letter) => {}
                 // No sender has come here yet.
-                Turn::This(Kind::Free) | Turn::Before(Kind::Taken | Kind::Claimed) => {
+                Turn::This(Kind::Free) | Turn::Before(Kind::Full | Kind::Letter | Kind::Taken | Kind::Claimed) => {
                     let fresh = self.is_fresh(&self.bounds.head, position);
                     if !fresh || !self.are_still_claimed(&skipped, position) {
                         return Ok(Found::Changed);

@@ -100,7 +100,7 @@ impl Ring<'_> {
                     }
                 }
                 Turn::This(_) | Turn::Over => cursor.at = self.shape.after(position),
-                Turn::Before(Kind::Full) => return Ok(self.no_room(position)),
+                Turn::Before(Kind::Full | Kind::Letter) => return Ok(self.no_room(position)),
                 Turn::Before(kind @ (Kind::Claimed | Kind::Taken)) => match word::verdict(now, me) {
                     Verdict::Alive => return Ok(self.no_room(position)),
                     Verdict::Dead => {

@@ -34,6 +34,8 @@ enum Step {
 }
 
 const HANDLES: usize = 3;
+/// The last of them receives dead letters.
+const LETTERS: usize = HANDLES - 1;
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let handle = 0..HANDLES;
@@ -53,6 +55,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// What is in a ring: the items by the order in which they were sent.
 #[derive(Default)]
 struct Model {
+    /// How often one is claimed before it is a dead letter; 0: as often as it is.
+    most: u16,
     sent: u64,
     /// All that are not over.
     items: BTreeMap<u64, Item>,
@@ -63,6 +67,12 @@ struct Item {
     value: u32,
     attempts: u16,
     hands: Hands,
+}
+
+impl Item {
+    fn is_letter(&self, most: u16) -> bool {
+        most != 0 && self.attempts >= most
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,10 +90,17 @@ impl Model {
             && self.sent.checked_sub(slots as u64).is_none_or(|last| !self.items.contains_key(&last))
     }
 
+    /// How many dead letters, or others, are in such hands.
+    fn count(&self, letters: bool, hands: impl Fn(Hands) -> bool) -> usize {
+        self.items.values().filter(|item| item.is_letter(self.most) == letters && hands(item.hands)).count()
+    }
+
     /// What a receiver may get now: the first that is there, or one before it that the dead have left.
-    fn find(&mut self, value: Option<u32>) -> Option<(u64, &mut Item)> {
+    fn find(&mut self, handle: usize, value: Option<u32>) -> Option<(u64, &mut Item)> {
         let mut may_come = Vec::new();
-        for (&position, item) in self.items.iter_mut().filter(|(_, item)| item.hands != Hands::Ours) {
+        let (most, letters) = (self.most, handle == LETTERS);
+        let is_for_it = |item: &Item| item.hands != Hands::Ours && item.is_letter(most) == letters;
+        for (&position, item) in self.items.iter_mut().filter(|(_, item)| is_for_it(item)) {
             let first = item.hands == Hands::Nobodys;
             may_come.push((position, item));
             if first {
@@ -107,15 +124,16 @@ fn end() -> ! {
     std::panic::resume_unwind(Box::new(()))
 }
 
-fn compare_with_the_model(slots: usize, steps: Vec<Step>) {
+fn compare_with_the_model(slots: usize, most: u16, steps: Vec<Step>) {
     let me = roster::me().unwrap();
     let bounds = Bounds::new();
     let words: Vec<AtomicU64> = (0..2 * slots).map(|_| AtomicU64::new(0)).collect();
-    let ring = Ring::new(Shape::new(slots).unwrap(), &bounds, &words);
+    let ring = Ring::new(Shape::new(slots).unwrap().with_attempts(most), &bounds, &words);
     let mut senders = [SendCursor::default(); HANDLES];
     let mut receivers = [ReceiveCursor::default(); HANDLES];
+    receivers[LETTERS] = ReceiveCursor::of_letters();
     let mut cells = vec![0_u32; slots];
-    let mut model = Model::default();
+    let mut model = Model { most, ..Model::default() };
     let mut held: Vec<(u64, Held)> = Vec::new();
     let mut next = 0;
     for step in steps {
@@ -142,7 +160,7 @@ fn compare_with_the_model(slots: usize, steps: Vec<Step>) {
             }
             Step::Receive(handle) => {
                 let received = ring.receive(&mut receivers[handle], me, |index| cells[index]).ok();
-                if let Some((position, _)) = model.find(received) {
+                if let Some((position, _)) = model.find(handle, received) {
                     model.items.remove(&position);
                 }
             }
@@ -154,14 +172,14 @@ fn compare_with_the_model(slots: usize, steps: Vec<Step>) {
                         end()
                     })
                 });
-                if let Some((_, item)) = model.find(seen) {
+                if let Some((_, item)) = model.find(handle, seen) {
                     item.hands = Hands::TheDeads;
                 }
             }
             Step::Claim(handle) => {
                 let claimed = ring.claim(&mut receivers[handle], me, |index| cells[index]).ok();
                 let value = claimed.as_ref().map(|claimed| claimed.0);
-                if let (Some((position, item)), Some((_, place, attempts))) = (model.find(value), claimed) {
+                if let (Some((position, item)), Some((_, place, attempts))) = (model.find(handle, value), claimed) {
                     *item = Item { attempts: item.attempts + 1, hands: Hands::Ours, ..*item };
                     assert_eq!(attempts, item.attempts);
                     held.push((position, place));
@@ -169,7 +187,7 @@ fn compare_with_the_model(slots: usize, steps: Vec<Step>) {
             }
             Step::DieClaiming(handle) => {
                 let claimed = ring.claim(&mut receivers[handle], dead(), |index| cells[index]).ok();
-                if let Some((_, item)) = model.find(claimed.map(|claimed| claimed.0)) {
+                if let Some((_, item)) = model.find(handle, claimed.map(|claimed| claimed.0)) {
                     *item = Item { attempts: item.attempts + 1, hands: Hands::TheDeads, ..*item };
                 }
             }
@@ -186,18 +204,21 @@ fn compare_with_the_model(slots: usize, steps: Vec<Step>) {
             }
             Step::Done(_) | Step::GiveBack(_) => {}
         }
-        let (now, there) = (ring.count(), |hands| model.items.values().filter(|item| item.hands == hands).count());
-        assert_eq!(now.full + now.taken, model.items.len());
-        assert!(there(Hands::Nobodys) <= now.full && there(Hands::Ours) <= now.taken);
+        let now = ring.count();
+        assert_eq!(now.full + now.taken + now.letters + now.letters_taken, model.items.len());
+        let nobodys = [false, true].map(|letters| model.count(letters, |hands| hands == Hands::Nobodys));
+        assert!(nobodys[0] <= now.full && nobodys[1] <= now.letters, "{nobodys:?} {now:?}");
+        assert!(model.count(false, |hands| hands == Hands::Ours) <= now.taken);
     }
-    let full = model.items.len() - held.len();
-    assert_eq!(ring.tend(me), Ok(Count { full, taken: 0 }), "what this thread holds is not counted");
+    let [full, letters] = [false, true].map(|letters| model.count(letters, |hands| hands != Hands::Ours));
+    let expected = Count { full, letters, ..Count::default() };
+    assert_eq!(ring.tend(me), Ok(expected), "what this thread holds is not counted");
 }
 
 proptest! {
     #[test]
-    fn it_is_a_queue(slots in 1..6_usize, steps in steps()) {
-        compare_with_the_model(slots, steps);
+    fn it_is_a_queue(slots in 1..6_usize, most in 0..4_u16, steps in steps()) {
+        compare_with_the_model(slots, most, steps);
     }
 
     /// Whatever stands in the words: every operation ends, and touches nothing outside.
@@ -212,12 +233,14 @@ proptest! {
         let words: Vec<AtomicU64> = words[..2 * slots].iter().map(|&word| AtomicU64::new(word)).collect();
         let [tail, head, returned] = bounds.map(|bound| Line(AtomicU64::new(bound)));
         let bounds = Bounds { tail, head, returned };
-        let ring = Ring::new(Shape::new(slots).unwrap(), &bounds, &words);
+        let ring = Ring::new(Shape::new(slots).unwrap().with_attempts(2), &bounds, &words);
         let (mut sender, mut receiver) = (SendCursor::default(), ReceiveCursor::default());
+        let mut letters = ReceiveCursor::of_letters();
         let within = |index: usize| assert!(index < slots);
         for step in steps.into_iter().take(12) {
             match step {
                 Step::Send(_) => drop(ring.send(&mut sender, me, within)),
+                Step::Receive(LETTERS) => drop(ring.receive(&mut letters, me, within)),
                 Step::Receive(_) => drop(ring.receive(&mut receiver, me, within)),
                 Step::Claim(_) => {
                     if let Ok(((), held, _)) = ring.claim(&mut receiver, me, within) {
@@ -240,6 +263,7 @@ fn any_word() -> impl Strategy<Value = u64> {
         any::<u64>(),
         (0..4_u64).prop_map(word::free),
         (0..4_u64).prop_map(word::full),
+        (0..4_u64).prop_map(word::letter),
         (0..4_u64).prop_map(move |lap| word::claimed(lap, dead())),
         (0..4_u64).prop_map(move |lap| word::taken(lap, dead())),
         (0..4_u64).prop_map(move |lap| word::taken(lap, me())),
@@ -273,7 +297,10 @@ fn short_laps_are_read_as_the_nearest() {
                 assert_eq!(word::lap(word, near), lap, "near {near}");
                 assert_eq!(word::owner(word, me), me);
             }
-            assert_eq!((word::lap(word::free(lap), near), word::lap(word::full(lap), near)), (lap, lap));
+            assert_eq!(
+                [word::free(lap), word::full(lap), word::letter(lap)].map(|word| word::lap(word, near)),
+                [lap; 3]
+            );
         }
     }
     let turns = [4, 5, 6, 7, 8].map(|at| word::turn(word::full(6), at));

@@ -7,14 +7,17 @@ use super::super::primitive::{Name, Verdict, judge};
 pub(super) enum Kind {
     Free,
     Full,
+    /// Full, with what was claimed too often.
+    Letter,
     Claimed,
     Taken,
 }
 
 /// ```text
-///   63 62   61                        ..                        0
+///   63 62   61   60                   ..                        0
 ///   FREE    lap: whose turn it is
-///   FULL    lap: of what is in it
+///   FULL    0    lap: of what is in it
+///   FULL    1    lap: of what is in it, a dead letter
 ///
 ///   63 62   61 .. 40                39    ..    12   11  ..  0
 ///   CLAIMED the lap's low 22 bits   tenure           slot         <- of the owner's name
@@ -25,6 +28,9 @@ pub(super) enum Kind {
 /// come back; nor does a CLAIMED or TAKEN of one that has died, since nobody else writes that name.
 const KIND: u32 = 62;
 const LAP: u64 = (1 << KIND) - 1;
+const LETTER: u64 = 1 << (KIND - 1);
+/// There are fewer positions than this.
+const FULL_LAP: u64 = LETTER - 1;
 const OWNER_BITS: u32 = 40;
 const SHORT_LAP: u64 = (1 << (KIND - OWNER_BITS)) - 1;
 
@@ -33,7 +39,11 @@ pub(super) const fn free(lap: u64) -> u64 {
 }
 
 pub(super) const fn full(lap: u64) -> u64 {
-    1 << KIND | lap & LAP
+    1 << KIND | lap & FULL_LAP
+}
+
+pub(super) const fn letter(lap: u64) -> u64 {
+    full(lap) | LETTER
 }
 
 pub(super) fn claimed(lap: u64, me: Name) -> u64 {
@@ -47,6 +57,7 @@ pub(super) fn taken(lap: u64, me: Name) -> u64 {
 pub(super) fn kind(word: u64) -> Kind {
     match word >> KIND {
         0 => Kind::Free,
+        1 if word & LETTER != 0 => Kind::Letter,
         1 => Kind::Full,
         2 => Kind::Claimed,
         _ => Kind::Taken,
@@ -56,7 +67,8 @@ pub(super) fn kind(word: u64) -> Kind {
 /// The lap that a word speaks of. Of a CLAIMED or TAKEN it is the one nearest to `near`.
 pub(super) fn lap(word: u64, near: u64) -> u64 {
     match kind(word) {
-        Kind::Free | Kind::Full => word & LAP,
+        Kind::Free => word & LAP,
+        Kind::Full | Kind::Letter => word & FULL_LAP,
         Kind::Claimed | Kind::Taken => {
             let short = word >> OWNER_BITS & SHORT_LAP;
             let ahead = short.wrapping_sub(near) & SHORT_LAP;
@@ -70,7 +82,7 @@ pub(super) fn lap(word: u64, near: u64) -> u64 {
 /// The low bits of the lap that a word speaks of, which all kinds of words have.
 pub(super) fn short_lap(word: u64) -> u64 {
     match kind(word) {
-        Kind::Free | Kind::Full => word & SHORT_LAP,
+        Kind::Free | Kind::Full | Kind::Letter => word & SHORT_LAP,
         Kind::Claimed | Kind::Taken => word >> OWNER_BITS & SHORT_LAP,
     }
 }
