@@ -40,14 +40,14 @@ fn round_trips(spin: Spin, limit: Duration, cpus: &CpuSet) -> Result<Histogram<u
     from.set_spin(spin);
     there.set_spin(spin);
     let echo = tine::spawn(move || {
-        let _ = begin_on(1, cpus);
+        let _ = stay_on(1, cpus);
         while let Ok(number) = there.recv() {
             if back.send(number).is_err() {
                 break;
             }
         }
     })?;
-    begin_on(0, cpus)?;
+    stay_on(0, cpus)?;
 
     let mut taken = Histogram::new(3)?;
     let start = Instant::now();
@@ -70,14 +70,13 @@ fn round_trips(spin: Spin, limit: Duration, cpus: &CpuSet) -> Result<Histogram<u
     Ok(taken)
 }
 
-/// Goes to the first CPU, or the second. A child begins where its parent is, and who is woken comes to who has woken it: there they
-/// would only take turns. Where they go later the kernel decides.
-fn begin_on(which: usize, cpus: &CpuSet) -> rustix::io::Result<()> {
+/// Stays on the first CPU, or on the second. A child begins where its parent is, and who is woken comes to who has woken it: there
+/// they would only take turns, and no looking again would help.
+fn stay_on(which: usize, cpus: &CpuSet) -> rustix::io::Result<()> {
     let Some(cpu) = (0..CpuSet::MAX_CPU).filter(|&cpu| cpus.is_set(cpu)).nth(which) else { return Ok(()) };
     let mut only = CpuSet::new();
     only.set(cpu);
-    sched_setaffinity(None, &only)?;
-    sched_setaffinity(None, cpus)
+    sched_setaffinity(None, &only)
 }
 
 fn show(taken: &Histogram<u64>) {
