@@ -94,3 +94,8 @@ pub use memory::{Frozen, Shared, SharedSlice};
 pub use process::{Builder, JoinHandle, scope, spawn};
 #[cfg(target_os = "linux")]
 pub use wait::wait;
+
+/// The example of the README is tested with the others.
+#[cfg(all(doctest, target_os = "linux"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -118,9 +118,13 @@ macro_rules! send_errors {
             }
         }
 
-        /// Without the value, which may be anything.
+        /// What Display says, since this is what `main` and `unwrap` print; the variant with `{:#?}`. Without the value, which may be
+        /// anything.
         impl<T> fmt::Debug for $Name<T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                if !f.alternate() {
+                    return fmt::Display::fmt(self, f);
+                }
                 match self {
                     $($Name::$More(_) => f.write_str(concat!(stringify!($More), "(..)")),)?
                     $Name::Disconnected(_) => f.write_str("Disconnected(..)"),
@@ -205,7 +209,7 @@ impl<T> From<SendError<T>> for SendTimeoutError<T> {
 macro_rules! recv_errors {
     ($($(#[$doc:meta])* $Name:ident { $($(#[$more_doc:meta])* $More:ident: $text:literal, $kind:ident;)? })*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, PartialEq, Eq)]
         #[non_exhaustive]
         pub enum $Name {
             $($(#[$more_doc])* $More,)?
@@ -219,6 +223,23 @@ macro_rules! recv_errors {
             Corrupt,
             /// A message was received, and is not the encoding of a value. It is gone; the channel lives on.
             Decode(DecodeError),
+        }
+
+        /// What Display says, since this is what `main` and `unwrap` print; the variant with `{:#?}`.
+        impl fmt::Debug for $Name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                if !f.alternate() {
+                    return fmt::Display::fmt(self, f);
+                }
+                match self {
+                    $($Name::$More => f.write_str(stringify!($More)),)?
+                    $Name::Disconnected => f.write_str("Disconnected"),
+                    $Name::PeerDied(death) => f.debug_tuple("PeerDied").field(death).finish(),
+                    $Name::NotOwner => f.write_str("NotOwner"),
+                    $Name::Corrupt => f.write_str("Corrupt"),
+                    $Name::Decode(error) => f.debug_tuple("Decode").field(error).finish(),
+                }
+            }
         }
 
         impl fmt::Display for $Name {
@@ -292,5 +313,22 @@ impl From<RecvError> for RecvTimeoutError {
             RecvError::Corrupt => RecvTimeoutError::Corrupt,
             RecvError::Decode(error) => RecvTimeoutError::Decode(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a worker that only borrowed its end says when it ends by `unwrap`: the cure, not a bare name.
+    #[test]
+    fn unwrap_says_what_to_do() {
+        let (send, recv) = (SendError::NotOwner(7), TryRecvError::NotOwner);
+        for text in [format!("{send:?}"), format!("{recv:?}")] {
+            assert!(text.contains("move it into the closure"), "{text}");
+        }
+        assert_eq!((format!("{send:#?}"), format!("{recv:#?}")), ("NotOwner(..)".into(), "NotOwner".into()));
+        let died = RecvError::PeerDied(PeerDeath { pid: 7, in_flight: 0 });
+        assert!(format!("{died:?}").starts_with("process 7 died") && format!("{died:#?}").starts_with("PeerDied("));
     }
 }

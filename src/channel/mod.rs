@@ -38,6 +38,50 @@
 //! A process that ends without dropping an end (it was killed, it called `exit` or exec) leaves no half message, and
 //! blocks nobody. The other side is told `PeerDied`, with the pid, once it has received all that was sent; who waits
 //! is woken.
+//!
+//! # What goes wrong at first
+//!
+//! - **`NotOwner`**: the closure has only borrowed its end. Write `move`; where several are to have one, clone it before. Note that a
+//!   loop `while let Ok(job) = jobs.recv()` ends with any error, and says nothing; `for job in jobs` shows each error, and ends
+//!   without one only where the channel was closed.
+//! - **It never ends**: a receiver waits as long as there is a sender, and the one that you have made the clones from is one, too. Drop
+//!   what this process does not use itself. In the same way a sender that waits for room waits as long as there is a receiver.
+//! - **A worker's job is gone with it**, if it was received: [`claim`](Receiver::claim) it instead, and say when it is
+//!   [`done`](Claim::done).
+//! - **A value is too long**: a [`channel()`] has 1 MiB for long values, if it was not built with [more](Builder::bytes). Large data
+//!   need not be copied at all: a [`SharedSlice`](crate::SharedSlice) or [`Frozen`](crate::Frozen) that the closure captures is
+//!   there, and one that is made later goes through a [`duplex()`] channel.
+//! - **`spawn` is refused** since there is a thread already: spawn first. No thread is needed to feed a channel.
+//!
+//! ```
+//! use tine::channel::channel;
+//!
+//! # fn main() -> Result<(), tine::Error> {
+//! let (jobs, theirs) = channel::<u64>(16)?;
+//! let (results, all) = channel::<u64>(16)?;
+//! let mut workers = Vec::new();
+//! for _ in 0..2 {
+//!     let (jobs, results) = (theirs.clone(), results.clone()); // for this worker
+//!     workers.push(tine::spawn(move || {
+//!         for job in jobs {
+//!             let job = job.expect("the end is this worker's, and the parent lives");
+//!             results.send(job * job).expect("the parent receives");
+//!         }
+//!     })?);
+//! }
+//! drop((theirs, results)); // this process neither works nor sends results
+//! for job in 1..=10 {
+//!     jobs.send(job)?;
+//! }
+//! drop(jobs); // ends the workers' loops, and so in the end this one
+//! let sum: u64 = all.into_iter().sum::<Result<_, _>>()?;
+//! assert_eq!(sum, 385);
+//! for worker in workers {
+//!     worker.join()?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod bytes;
 pub mod duplex;

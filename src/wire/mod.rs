@@ -192,6 +192,7 @@ pub mod private {
     note = "errors: return `Result<T, Box<dyn std::error::Error>>`; every error becomes one by `?`",
     note = "a closure that never returns needs a result type: `|| -> () {{ .. }}`",
     note = "references and pointers never cross: send the owned value (`String` for `&str`, `Vec<T>` for `&[T]`)",
+    note = "files, sockets, `Frozen` and the like are no bytes: capture them in the closure, or send them by `tine::channel::duplex`",
     note = "types that implement serde's traits cross as `tine::wire::Serde<T>` (feature \"serde\")"
 )]
 pub trait Wire: Sized {

@@ -94,7 +94,8 @@ const fn assert_is_sent<T>() {
     // No type is so large; that a `T` is asked for makes the compiler wait for one.
     assert!(
         size_of::<T>() > isize::MAX as usize,
-        "a type with an empty `impl Pass` is handed over by a fork alone; write its `encode_pass` and `decode_pass`"
+        "a value of this type goes to another process by a fork alone: move it into the closure that is spawned \
+         (a type of your own can go through a socket, too: write `encode_pass` and `decode_pass`)"
     );
 }
 
