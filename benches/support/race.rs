@@ -32,15 +32,7 @@ impl Race<'_> {
     pub fn begin(&self) {
         // AcqRel and Acquire: nothing is handed over but the beginning.
         self.words[READY].fetch_add(1, Ordering::AcqRel);
-        let mut looks = 0_u32;
-        while self.words[READY].load(Ordering::Acquire) < self.parties {
-            std::hint::spin_loop();
-            looks += 1;
-            // The other may need this very CPU.
-            if looks.is_multiple_of(10_000) {
-                std::thread::yield_now();
-            }
-        }
+        until_some(|| (self.words[READY].load(Ordering::Acquire) >= self.parties).then_some(()));
         self.words[BEGAN].fetch_min(nanos(), Ordering::Relaxed);
     }
 
@@ -50,11 +42,25 @@ impl Race<'_> {
     }
 }
 
-/// A party in a process of its own.
-pub type Part<'a> = Box<dyn FnOnce(&Race<'_>) + 'a>;
+/// What one party does, in a process or thread of its own.
+pub type Part<'a> = Box<dyn FnOnce(&Race<'_>) + Send + 'a>;
 
-/// A party in a thread of its own.
-pub type ThreadPart<'a> = Box<dyn FnOnce(&Race<'_>) + Send + 'a>;
+/// A part that does `step` for each number up to `n`; and before that, off the clock, `warm` times, so that all memory was
+/// touched.
+pub fn steps<'a>(warm: u32, n: u32, step: impl FnMut(u64) + Send + 'a) -> Part<'a> {
+    opened(warm, n, || step)
+}
+
+/// The same, where the other side is opened in the new process.
+pub fn opened<'a, S: FnMut(u64)>(warm: u32, n: u32, open: impl FnOnce() -> S + Send + 'a) -> Part<'a> {
+    Box::new(move |race| {
+        let mut step = open();
+        (0..u64::from(warm)).for_each(&mut step);
+        race.begin();
+        (0..u64::from(n)).for_each(&mut step);
+        race.end();
+    })
+}
 
 /// Runs the parts in children made by `tine::spawn`, to which the ends of channels travel.
 pub fn spawned(parts: Vec<Part<'_>>) -> Duration {
@@ -84,6 +90,8 @@ pub fn forked(parts: Vec<Part<'_>>) -> Duration {
         match unsafe { libc::fork() } {
             -1 => panic!("fork: {}", std::io::Error::last_os_error()),
             0 => {
+                // SAFETY: it takes a number, and changes nothing in memory.
+                unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
                 let run = || {
                     run_on(&cpus, place, parties);
                     part(&Race { words: &words, parties });
@@ -105,7 +113,7 @@ pub fn forked(parts: Vec<Part<'_>>) -> Duration {
 }
 
 /// Runs the parts in threads.
-pub fn threads(parts: Vec<ThreadPart<'_>>) -> Duration {
+pub fn threads(parts: Vec<Part<'_>>) -> Duration {
     let (words, cpus, parties) = prepare(parts.len());
     std::thread::scope(|scope| {
         let (words, cpus) = (&words, &cpus);
@@ -160,4 +168,25 @@ pub fn nanos() -> u64 {
 /// The time of a thousand operations, of which `n` took so long.
 pub fn thousand(took: Duration, n: u32) -> Duration {
     took.mul_f64(1000.0 / f64::from(n))
+}
+
+/// For who has no way to sleep: looks again at once, and lets others run if that was often in vain.
+pub fn until_some<R>(mut look: impl FnMut() -> Option<R>) -> R {
+    let mut looks = 0_u32;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        looks += 1;
+        match looks.is_multiple_of(200) {
+            true => std::thread::yield_now(),
+            false => std::hint::spin_loop(),
+        }
+    }
+}
+
+/// The time below which the part `q` of `times` is.
+pub fn quantile(times: &mut [u64], q: f64) -> u64 {
+    times.sort_unstable();
+    times[((times.len() - 1) as f64 * q) as usize]
 }
