@@ -8,6 +8,9 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+/// No table takes much longer: on a machine where everything does, it has fewer pairs.
+const LIMIT: Duration = Duration::from_secs(20);
+
 /// What a ratio should be.
 #[derive(Clone, Copy)]
 pub enum Goal {
@@ -19,9 +22,21 @@ pub enum Goal {
 /// Measures one slice: the time of one operation, out of as many as make a slice of some milliseconds.
 type Slice<'a> = Box<dyn FnMut() -> Duration + 'a>;
 
+/// What is told beside the time of an operation.
+#[derive(Clone, Copy)]
+enum Rate {
+    None,
+    PerSecond,
+    /// Each operation moves so many bytes.
+    Bytes(u64),
+}
+
 /// A table of rows, each compared with the first.
 pub struct Table<'a> {
     title: String,
+    /// So many operations are in what a slice returns: one may take too few nanoseconds for a ratio of whole ones.
+    per: u32,
+    rate: Rate,
     base: (&'static str, Slice<'a>),
     rows: Vec<(&'static str, Goal, Slice<'a>)>,
 }
@@ -29,7 +44,25 @@ pub struct Table<'a> {
 impl<'a> Table<'a> {
     /// A table whose first row is `base`.
     pub fn new(title: impl Into<String>, base: &'static str, slice: impl FnMut() -> Duration + 'a) -> Table<'a> {
-        Table { title: title.into(), base: (base, Box::new(slice)), rows: Vec::new() }
+        Table { title: title.into(), per: 1, rate: Rate::None, base: (base, Box::new(slice)), rows: Vec::new() }
+    }
+
+    /// What the slices return is the time of `operations` operations; what is shown is that of one.
+    pub fn per(mut self, operations: u32) -> Table<'a> {
+        self.per = operations;
+        self
+    }
+
+    /// Also shows how many operations a second has.
+    pub fn rate(mut self) -> Table<'a> {
+        self.rate = Rate::PerSecond;
+        self
+    }
+
+    /// Also shows how many bytes a second has, of which an operation moves so many.
+    pub fn bytes(mut self, bytes: u64) -> Table<'a> {
+        self.rate = Rate::Bytes(bytes);
+        self
     }
 
     /// Adds a row; `goal` is about its time divided by the base's.
@@ -39,13 +72,22 @@ impl<'a> Table<'a> {
     }
 
     /// Measures `pairs` pairs for each row, and prints.
-    pub fn print(mut self, pairs: usize) {
+    pub fn print(self, pairs: usize) {
+        self.measure(pairs).print();
+    }
+
+    /// Measures `pairs` pairs for each row.
+    pub fn measure(mut self, pairs: usize) -> Measured {
         let pairs = if quick() { 1 } else { pairs };
         let mut base_times = Vec::new();
         let mut times = vec![Vec::new(); self.rows.len()];
         let mut ratios = vec![Vec::new(); self.rows.len()];
+        let start = Instant::now();
         // Pair 0 warms up.
         for pair in 0..=pairs {
+            if pair > 5 && start.elapsed() > LIMIT {
+                break;
+            }
             for (row, (_, _, slice)) in self.rows.iter_mut().enumerate() {
                 let (base, own) = if (pair + row).is_multiple_of(2) {
                     let base = self.base.1();
@@ -61,18 +103,103 @@ impl<'a> Table<'a> {
                 }
             }
         }
-        println!("\n{}, {pairs} pairs", self.title);
-        println!("{:<44} {:>10} {:>7}   {:<16} goal", "", "time", "ratio", "min .. max");
-        println!("{:<44} {:>10} {:>7.2}", self.base.0, in_words(median(&mut base_times)), 1.0);
-        for (((name, goal, _), mut times), mut ratios) in self.rows.into_iter().zip(times).zip(ratios) {
-            let ratio = median(&mut ratios);
-            let range = format!("{:.2} .. {:.2}", ratios[0], ratios[ratios.len() - 1]);
-            let goal = match goal {
-                Goal::AtMost(most) => format!("at most {most}: {}", verdict(ratio <= most)),
-                Goal::AtLeast(least) => format!("at least {least}: {}", verdict(ratio >= least)),
-                Goal::None => String::new(),
+        let pairs = ratios.first().map_or(pairs, Vec::len);
+        let one = |times: &mut [f64]| median(times) / f64::from(self.per);
+        let base = Row { name: self.base.0, time: one(&mut base_times), compared: None };
+        let others = self.rows.iter().zip(&mut times).zip(&mut ratios);
+        let others = others.map(|((&(name, goal, _), times), ratios)| {
+            let ratio = median(ratios);
+            let range = (ratios[0], ratios[ratios.len() - 1]);
+            Row { name, time: one(times), compared: Some(Compared { ratio, range, goal }) }
+        });
+        let rows = std::iter::once(base).chain(others).collect();
+        Measured { title: self.title, pairs, rate: self.rate, rows }
+    }
+}
+
+/// What came out.
+pub struct Measured {
+    pub title: String,
+    pub pairs: usize,
+    rate: Rate,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    name: &'static str,
+    /// In seconds.
+    time: f64,
+    compared: Option<Compared>,
+}
+
+struct Compared {
+    ratio: f64,
+    range: (f64, f64),
+    goal: Goal,
+}
+
+impl Measured {
+    pub fn print(&self) {
+        println!("\n{}, {} pairs", self.title, self.pairs);
+        let head = match self.rate {
+            Rate::None => "",
+            _ => "per second",
+        };
+        println!("{:<44} {:>10} {head:>10} {:>7}   {:<16} goal", "", "time", "ratio", "min .. max");
+        for row in &self.rows {
+            let (name, time, rate) = (row.name, in_words(row.time), self.rate.in_words(row.time));
+            match &row.compared {
+                None => println!("{name:<44} {time:>10} {rate:>10} {:>7.2}", 1.0),
+                Some(Compared { ratio, range: (least, most), goal }) => {
+                    let range = format!("{least:.2} .. {most:.2}");
+                    println!("{name:<44} {time:>10} {rate:>10} {ratio:>7.2}   {range:<16} {}", goal.in_words(*ratio));
+                }
+            }
+        }
+    }
+
+    /// The same for a document.
+    pub fn markdown(&self) -> String {
+        let with_rate = !matches!(self.rate, Rate::None);
+        let cell = |text: &str| if with_rate { format!(" {text} |") } else { String::new() };
+        let mut text = format!("### {}\n\n{} pairs.\n\n", self.title, self.pairs);
+        text += &format!("| | time |{} ratio | min .. max | goal |\n", cell("per second"));
+        text += &format!("|---|---:|{}---:|---|---|\n", if with_rate { "---:|" } else { "" });
+        for row in &self.rows {
+            let rest = match &row.compared {
+                None => String::from("1.00 | | |"),
+                Some(Compared { ratio, range: (least, most), goal }) => {
+                    format!("{ratio:.2} | {least:.2} .. {most:.2} | {} |", goal.in_words(*ratio))
+                }
             };
-            println!("{name:<44} {:>10} {ratio:>7.2}   {range:<16} {goal}", in_words(median(&mut times)));
+            let rate = cell(&self.rate.in_words(row.time));
+            text += &format!("| {} | {} |{rate} {rest}\n", row.name, in_words(row.time));
+        }
+        text
+    }
+}
+
+impl Rate {
+    fn in_words(self, seconds: f64) -> String {
+        let of = |amount: f64, unit: &str| match amount {
+            n if n >= 1e9 => format!("{:.1} G{unit}", n / 1e9),
+            n if n >= 1e6 => format!("{:.1} M{unit}", n / 1e6),
+            n => format!("{:.1} k{unit}", n / 1e3),
+        };
+        match self {
+            Rate::None => String::new(),
+            Rate::PerSecond => of(1.0 / seconds, ""),
+            Rate::Bytes(bytes) => of(bytes as f64 / seconds, "B"),
+        }
+    }
+}
+
+impl Goal {
+    fn in_words(self, ratio: f64) -> String {
+        match self {
+            Goal::AtMost(most) => format!("at most {most}: {}", verdict(ratio <= most)),
+            Goal::AtLeast(least) => format!("at least {least}: {}", verdict(ratio >= least)),
+            Goal::None => String::new(),
         }
     }
 }
@@ -84,6 +211,17 @@ fn verdict(met: bool) -> &'static str {
 /// Whether this is `cargo test --benches`, which only wants to know that the benchmarks run.
 pub fn quick() -> bool {
     !std::env::args().any(|argument| argument == "--bench")
+}
+
+/// The parts of the benchmark that were asked for, by name; none is all.
+pub fn wanted(part: &str) -> bool {
+    let mut names = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).peekable();
+    names.peek().is_none() || names.any(|name| name == part)
+}
+
+/// So many operations make a slice; a few where all that is asked is whether it runs.
+pub fn so_many(operations: u32) -> u32 {
+    if quick() { (operations / 1000).max(4) } else { operations }
 }
 
 /// The time of one call of `f`: the median of `calls` of them, since one that was interrupted is no measure. What it
@@ -107,7 +245,7 @@ fn median(values: &mut [f64]) -> f64 {
     values[values.len() / 2]
 }
 
-fn in_words(seconds: f64) -> String {
+pub fn in_words(seconds: f64) -> String {
     match seconds {
         s if s < 1e-6 => format!("{:.1} ns", s * 1e9),
         s if s < 1e-3 => format!("{:.2} us", s * 1e6),
