@@ -21,6 +21,8 @@ use tine::channel::Spin;
 
 const PAIRS: usize = 51;
 
+type Part = fn(&mut Figures);
+
 fn main() {
     // Asked for backtraces, every child is given a file for its own.
     // SAFETY: the program has one thread.
@@ -29,7 +31,7 @@ fn main() {
                  Made by a benchmark; how to read it is told in `benches/README.md`.";
     let versions = [("tine", version(include_str!("../Cargo.lock"), "tine"))];
     let mut figures = Figures::new("channel.md", "Channels against floors", about, &versions);
-    let parts: [(&str, fn(&mut Figures)); 5] =
+    let parts: [(&str, Part); 5] =
         [("round-trip", round_trip), ("spsc", spsc), ("mpmc", mpmc), ("large", large), ("wake", wake)];
     for (name, part) in parts {
         if wanted(name) {

@@ -78,25 +78,26 @@ impl Pollable {
         Ok(Pollable { epoll, bell, watched: Vec::new(), timer: None, generation: generation::current() })
     }
 
-    /// The one in `slot`, if it is this process's own; else a new one. Armed: the caller looks once more, and where there is
-    /// something already, [rings](Self::ring).
+    /// The one that there is, if it is this process's own; else a new one. Armed, and readable if something `is_raised`.
     ///
     /// # Errors
     ///
     /// As for `new`.
-    pub(super) fn of<'a>(
-        slot: &'a mut Option<Box<Pollable>>,
+    pub(super) fn open(
+        own: Option<Box<Pollable>>,
         signal: &Signal,
         table: Table<'_>,
-    ) -> io::Result<&'a mut Pollable> {
+        is_raised: impl FnOnce() -> bool,
+    ) -> io::Result<Box<Pollable>> {
         // What a fork has copied is the parent's, or was before the handle was given to this process.
-        let own = slot.take().filter(|own| own.generation == generation::current());
-        let own = match own {
+        let mut own = match own.filter(|own| own.generation == generation::current()) {
             Some(own) => own,
             None => Box::new(Pollable::new(signal)?),
         };
-        let own = slot.insert(own);
         own.arm(signal, table);
+        if is_raised() {
+            own.ring();
+        }
         Ok(own)
     }
 

@@ -63,7 +63,7 @@ pub fn queues_with_claims() {
                 let n = claim[0];
                 assert_eq!(*claim, wide(n));
                 // The first who has one in eight gives it back.
-                if n % 8 > 0 || claim.attempts() > 1 {
+                if !n.is_multiple_of(8) || claim.attempts() > 1 {
                     claim.done();
                     return Ok(n);
                 }
@@ -112,7 +112,7 @@ pub fn queues_of_values_with_claims() {
         loop {
             let claim = rx.claim()?;
             let n = number(&claim);
-            if n % 8 > 0 || claim.attempts() > 1 {
+            if !n.is_multiple_of(8) || claim.attempts() > 1 {
                 claim.done();
                 return Ok(n);
             }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::mem;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::message::Message;
@@ -168,6 +169,17 @@ impl Receiver {
         self.half.is_disconnected()
     }
 
+    /// A descriptor that can be read when there may be something to receive, or an end or an error to be told. See
+    /// [`spsc::Receiver::pollable`](crate::channel::spsc::Receiver::pollable).
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` where this end is another process's; no descriptor is left.
+    pub fn pollable(&mut self) -> io::Result<BorrowedFd<'_>> {
+        let (receiving, whole) = (self.receiving.clone(), self.whole);
+        self.half.pollable(|half| is_raised(half, &receiving, whole))
+    }
+
     /// How to wait for messages.
     pub fn set_spin(&mut self, spin: Spin) {
         self.half.patience.set(spin);
@@ -294,6 +306,11 @@ impl Receiver {
     }
 }
 
+fn is_raised(half: &Half, receiving: &Receiving, whole: bool) -> bool {
+    let look = || receiving.clone().look(&half.ring.header().cursors, &half.ring) != Ok(None);
+    half.check().is_err() || whole || look() || half.is_disconnected()
+}
+
 fn not_at_once(refused: Refused) -> TryRecvError {
     match refused {
         Refused::NotNow => TryRecvError::Empty,
@@ -328,9 +345,7 @@ impl Flag for Receiver {
     /// Also where the next receive would tell of an end, or of another error; and where a part of a message has come that is longer
     /// than the ring.
     fn is_raised(&self) -> bool {
-        let ring = &self.half.ring;
-        let look = || self.receiving.clone().look(&ring.header().cursors, ring) != Ok(None);
-        self.half.check().is_err() || self.whole || look() || self.half.is_disconnected()
+        is_raised(&self.half, &self.receiving, self.whole)
     }
 
     #[allow(private_interfaces)]

@@ -1,11 +1,13 @@
 //! What a sender and a receiver have in common.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::ring::{Header, Ring};
 use crate::channel::end::{Doubt, Dropped, End, Peers, Side};
 use crate::channel::error::{Fault, PeerDeath};
 use crate::channel::park::{Look, Patience, Until};
+use crate::channel::pollable::Pollable;
 use crate::channel::raw::Corrupt;
 use crate::channel::raw::primitive::AtomicU64;
 use crate::channel::raw::signal::Signal;
@@ -42,11 +44,12 @@ pub(super) struct Half {
     side: Side,
     pub(super) patience: Patience,
     doubt: Doubt,
+    pollable: Option<Box<Pollable>>,
 }
 
 impl Half {
     pub(super) fn new(ring: Ring, end: End, side: Side) -> Half {
-        Half { ring, end, side, patience: Patience::new(), doubt: Doubt::default() }
+        Half { ring, end, side, patience: Patience::new(), doubt: Doubt::default(), pollable: None }
     }
 
     /// The signal that this side gives.
@@ -150,8 +153,8 @@ impl Half {
         until: Until,
         mut look: impl FnMut() -> Result<Option<R>, Corrupt>,
     ) -> Result<Found<R>, Refused> {
-        let (ring, side) = (self.ring.clone(), self.side);
-        let header = ring.header();
+        let side = self.side;
+        let header = self.ring.header();
         let mut try_it = |how: Look| -> Option<Result<Found<R>, Corrupt>> {
             let mut found = || look().map(|found| found.map(Found::It)).transpose();
             let at_once = found();
@@ -164,14 +167,29 @@ impl Half {
             }
         };
         let found = match until {
-            Until::Then(deadline) => self.patience.wait(Half::awaited(side, header), deadline, try_it),
+            Until::Then(deadline) => self.patience.wait(Half::awaited(side, header), deadline, &mut try_it),
             Until::Now => try_it(if self.doubt.is_due() { Look::Sure } else { Look::Peers }),
+        };
+        let found = match (found, &mut self.pollable) {
+            (None, Some(pollable)) => pollable.arm(Half::awaited(side, header), header.ends()).and_then(try_it),
+            (found, _) => found,
         };
         match found {
             None => Err(Refused::NotNow),
             Some(Ok(found)) => Ok(found),
             Some(Err(Corrupt)) => Err(self.poison().into()),
         }
+    }
+
+    /// The descriptor to be polled for what the other side does.
+    pub(super) fn pollable(&mut self, is_raised: impl FnOnce(&Half) -> bool) -> io::Result<BorrowedFd<'_>> {
+        if let Err(Fault::NotOwner) = self.check() {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, Fault::NotOwner.receiving()));
+        }
+        let own = self.pollable.take();
+        let header = self.ring.header();
+        let own = Pollable::open(own, Half::awaited(self.side, header), header.ends(), || is_raised(self))?;
+        Ok(Pollable::as_fd(self.pollable.insert(own)))
     }
 
     /// Whether nobody is on the other side, as the kernel says.
@@ -205,11 +223,18 @@ pub(super) fn fault(peers: Peers, in_flight: impl FnOnce() -> usize) -> Fault {
 impl Drop for Half {
     fn drop(&mut self) {
         let header = self.ring.header();
-        if self.end.drop_in(header.ends()) == Dropped::Closed {
-            // Who gives the signal that this side would wait for is told that nobody does.
-            Half::awaited(self.side, header).set_gone();
-            self.end.light().fence();
-            Half::given(self.side, header).wake_all();
+        let given = Half::given(self.side, header);
+        Pollable::take_down(&mut self.pollable, Half::awaited(self.side, header));
+        match self.end.drop_in(header.ends()) {
+            Dropped::Closed => {
+                // Who gives the signal that this side would wait for is told that nobody does.
+                Half::awaited(self.side, header).set_gone();
+                self.end.light().fence();
+                given.wake_all();
+            }
+            // Who polls watches the processes that it knows of.
+            Dropped::HandedOver if given.is_polled() => given.wake_all(),
+            Dropped::HandedOver | Dropped::NotOwner => {}
         }
     }
 }

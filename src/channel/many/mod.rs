@@ -118,6 +118,14 @@ impl<S: Store> Ring<S> {
         self.wake_letter_receivers();
     }
 
+    /// A handle is another process's now: who polls watches the processes that it knows of.
+    fn tell_who_polls(&self) {
+        let asked = &self.header().asked.0;
+        if asked.is_polled() {
+            asked.wake_all();
+        }
+    }
+
     /// Wakes all who wait for dead letters, perhaps among other things.
     #[cold]
     fn wake_letter_receivers(&self) {

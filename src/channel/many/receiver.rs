@@ -1,11 +1,13 @@
 //! The receiving end.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::{Ring, Store};
 use crate::channel::end::{Doubt, Dropped, End, Peers, Side, Table};
 use crate::channel::error::{Fault, PeerDeath, RecvError};
 use crate::channel::park::{Look, Patience, Until};
+use crate::channel::pollable::Pollable;
 use crate::channel::raw::mpmc::{Held, ReceiveCursor, Refusal};
 use crate::sys::futex::Words;
 use crate::sys::roster::{self, Name};
@@ -20,6 +22,7 @@ pub(in crate::channel) struct Receiver<S: Store> {
     doubt: Doubt,
     /// The death of the last sender was told: then the end is just an end.
     told: bool,
+    pollable: Option<Box<Pollable>>,
 }
 
 /// What is had of a message: itself, or a claim.
@@ -61,7 +64,7 @@ impl<S: Store> Receiver<S> {
 
     fn with(ring: Ring<S>, end: End, cursor: ReceiveCursor) -> Receiver<S> {
         let (patience, doubt) = (Patience::new(), Doubt::default());
-        Receiver { ring, end, cursor, patience, doubt, told: false }
+        Receiver { ring, end, cursor, patience, doubt, told: false, pollable: None }
     }
 
     /// The handles of those who receive the same.
@@ -122,6 +125,15 @@ impl<S: Store> Receiver<S> {
         self.end.take_over(self.table())?;
         self.wake_who_waits_for_it();
         Ok(())
+    }
+
+    /// The descriptor to be polled.
+    pub(in crate::channel) fn pollable(&mut self) -> io::Result<BorrowedFd<'_>> {
+        self.look_at_owner()?;
+        let own = self.pollable.take();
+        let asked = &self.ring.header().asked.0;
+        let own = Pollable::open(own, asked, self.ring.table(), || self.is_raised())?;
+        Ok(Pollable::as_fd(self.pollable.insert(own)))
     }
 
     /// How many can be received.
@@ -221,8 +233,12 @@ impl<S: Store> Receiver<S> {
         let header = self.ring.header();
         let filled = if letters { &header.letters.0 } else { &header.filled.0 };
         let found = match until {
-            Until::Then(deadline) => self.patience.wait(filled, deadline, look),
+            Until::Then(deadline) => self.patience.wait(filled, deadline, &mut look),
             Until::Now => look(if self.doubt.is_due() { Look::Sure } else { Look::Peers }),
+        };
+        let found = match (found, &mut self.pollable) {
+            (None, Some(pollable)) => pollable.arm(&header.asked.0, ring.table()).and_then(look),
+            (found, _) => found,
         };
         match found {
             None => Ok(None),
@@ -291,13 +307,19 @@ impl<S: Store> Flag for Receiver<S> {
 
 impl<S: Store> Drop for Receiver<S> {
     fn drop(&mut self) {
-        if self.end.drop_in(self.table()) == Dropped::Closed && !self.cursor.is_of_letters() {
-            let header = self.ring.header();
-            header.filled.0.set_gone();
-            self.end.light().fence();
-            header.emptied.0.wake_all();
-            header.idle.0.wake_all();
-            self.ring.wake_letter_receivers();
+        let header = self.ring.header();
+        Pollable::take_down(&mut self.pollable, &header.asked.0);
+        match self.end.drop_in(self.table()) {
+            Dropped::Closed if !self.cursor.is_of_letters() => {
+                header.filled.0.set_gone();
+                self.end.light().fence();
+                header.emptied.0.wake_all();
+                header.idle.0.wake_all();
+                self.ring.wake_letter_receivers();
+            }
+            // What it claims comes back by its death.
+            Dropped::HandedOver => self.ring.tell_who_polls(),
+            Dropped::Closed | Dropped::NotOwner => {}
         }
     }
 }

@@ -242,11 +242,15 @@ fn put<S: Store>(ring: &Ring<S>, cursor: &mut SendCursor, value: S::Put<'_>) -> 
 
 impl<S: Store> Drop for Sender<S> {
     fn drop(&mut self) {
-        if self.end.drop_in(self.ring.table()) == Dropped::Closed {
-            // For claims: see `Claim`.
-            self.ring.header().emptied.0.set_gone();
-            self.end.light().fence();
-            self.ring.wake_all_receivers();
+        match self.end.drop_in(self.ring.table()) {
+            Dropped::Closed => {
+                // For claims: see `Claim`.
+                self.ring.header().emptied.0.set_gone();
+                self.end.light().fence();
+                self.ring.wake_all_receivers();
+            }
+            Dropped::HandedOver => self.ring.tell_who_polls(),
+            Dropped::NotOwner => {}
         }
     }
 }

@@ -15,6 +15,7 @@ pub struct Builder<T> {
     messages: usize,
     bytes: usize,
     attempts: Option<u32>,
+    pollable: bool,
     values: PhantomData<fn() -> T>,
 }
 
@@ -24,13 +25,19 @@ const BYTES: usize = 1 << 20;
 impl<T: Wire> Builder<T> {
     /// A channel for up to so many messages, at least 1.
     pub fn new(messages: usize) -> Builder<T> {
-        Builder { messages, bytes: BYTES, attempts: None, values: PhantomData }
+        Builder { messages, bytes: BYTES, attempts: None, pollable: false, values: PhantomData }
     }
 
     /// Room for so many bytes of messages that are longer than 248 bytes, all together: no message may be longer than that. The
     /// memory is taken as it is first used.
     pub fn bytes(self, bytes: usize) -> Builder<T> {
         Builder { bytes, ..self }
+    }
+
+    /// Makes the receiver with its [descriptor](Receiver::pollable), so that it is now that you are told if there is none to be had. Its
+    /// clones make theirs when they are asked.
+    pub fn pollable(self) -> Builder<T> {
+        Builder { pollable: true, ..self }
     }
 
     /// What was claimed `max_attempts` times, and not done, becomes a *dead letter*: it is not delivered again, but to those who ask for
@@ -98,6 +105,10 @@ impl<T: Wire> Builder<T> {
             io::Error::new(io::ErrorKind::OutOfMemory, why)
         })?;
         let (sender, receiver) = many::channel::<u8, _>(self.messages, attempts, cells, store.words(), store)?;
-        Ok((Sender::new(sender), Receiver::new(receiver)))
+        let mut receiver = Receiver::new(receiver);
+        if self.pollable {
+            receiver.pollable()?;
+        }
+        Ok((Sender::new(sender), receiver))
     }
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use super::claim::Claim;
@@ -204,6 +205,19 @@ impl<T: Wire> Receiver<T> {
     /// Whether nothing more will be sent. Asks the kernel, which takes some microseconds.
     pub fn is_disconnected(&self) -> bool {
         self.inner.borrow().is_disconnected()
+    }
+
+    /// A descriptor that can be read when there may be something to receive, or an end or an error to be told. See
+    /// [`spsc::Receiver::pollable`](crate::channel::spsc::Receiver::pollable).
+    ///
+    /// Each handle has its own, and a message makes all of them readable. What a thread has claimed that ends and leaves its claim
+    /// behind (by [`forget`](std::mem::forget)) while its process goes on is noticed when something else makes it readable.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` where this end is another process's; no descriptor is left, or 16 handles have one already.
+    pub fn pollable(&mut self) -> io::Result<BorrowedFd<'_>> {
+        self.inner.get_mut().pollable()
     }
 
     /// How to wait for messages.

@@ -228,14 +228,10 @@ impl<T: Plain> Receiver<T> {
         if !self.is_mine() {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, RecvError::NotOwner));
         }
-        let header = self.ring.memory.header();
-        Pollable::of(&mut self.pollable, &header.filled.0, header.ends.0.table())?;
-        let raised = self.is_raised();
-        let pollable = self.pollable.as_ref().expect("made above");
-        if raised {
-            pollable.ring();
-        }
-        Ok(pollable.as_fd())
+        let own = self.pollable.take();
+        let header = self.ring.header();
+        let own = Pollable::open(own, &header.filled.0, header.ends.0.table(), || self.is_raised())?;
+        Ok(Pollable::as_fd(self.pollable.insert(own)))
     }
 
     /// How to wait for values.
