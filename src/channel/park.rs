@@ -12,13 +12,13 @@ use crate::sys::roster;
 /// How to wait for the other side.
 ///
 /// What a wait costs depends on what else is to be done. To be woken takes tens of microseconds (on a virtual machine often over
-/// a hundred); to look again and again takes a CPU. Where this process may run on one CPU only, nobody ever looks again, but
-/// with [`Always`](Spin::Always).
+/// a hundred); to look again and again takes a CPU. Where this process could run on one CPU only when it made its first channel
+/// (or its first wait for a lock), nobody ever looks again, but with [`Always`](Spin::Always).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Spin {
     /// Looks again for up to about the time that a wake takes, longer where that mostly finds something and hardly where it
-    /// mostly does not; then sleeps.
+    /// mostly does not; then lets others have the CPU, a few times; then sleeps.
     #[default]
     Adaptive,
     /// Never sleeps. For processes with a CPU of their own.
@@ -67,6 +67,9 @@ pub(super) struct Patience {
 /// Each look takes some 10 to 40 ns: the most is about what a wake takes.
 const MOST_LOOKS: u32 = 2_000;
 const FEWEST_LOOKS: u32 = 50;
+/// How often others may have this CPU before a sleep. Where nobody waits for it that takes a microsecond in all; a sleep and a
+/// wake take ten times as long, and more where many take turns on few CPUs.
+const YIELDS: u32 = 4;
 /// Half a microsecond to a whole one: in that time some hundred messages are written.
 const MOST_PAUSE: u32 = 32;
 /// With [`Spin::Always`]: how often the other side is looked at.
@@ -190,6 +193,14 @@ impl Patience {
                 }
                 // What came later than that mostly comes much later.
                 self.looks = (self.looks / 2).max(FEWEST_LOOKS);
+                // Or the one that is waited for waits for this CPU.
+                for _ in 0..YIELDS {
+                    std::thread::yield_now();
+                    let found = look(Look::Ring);
+                    if found.is_some() {
+                        return found;
+                    }
+                }
                 None
             }
         }
