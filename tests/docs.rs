@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 
 #[path = "docs/markdown.rs"]
 mod markdown;
+#[path = "docs/orderings.rs"]
+mod orderings;
 #[path = "docs/rust.rs"]
 mod rust;
 
