@@ -32,11 +32,10 @@ tine::share! {
 }
 
 fn main() -> Result<()> {
-    let seconds = match std::env::args().nth(1) {
-        None => 2.0,
-        Some(text) => text.parse().map_err(|_| format!("{text} is no number of seconds"))?,
+    let limit = match std::env::args().nth(1) {
+        None => Duration::from_secs(2),
+        Some(text) => seconds(&text).ok_or_else(|| format!("{text} is no number of seconds"))?,
     };
-    let limit = Duration::try_from_secs_f64(seconds)?;
     let board = Shared::new(Board::default())?;
 
     // Each end goes to the process that is spawned with it. This one keeps none, and so it keeps nothing open.
@@ -78,6 +77,10 @@ fn main() -> Result<()> {
         assert_eq!(read, written, "all that was sent was received");
     }
     Ok(())
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.parse().ok()?).ok()
 }
 
 /// The first: as fast as it may.
