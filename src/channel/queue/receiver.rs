@@ -11,9 +11,11 @@ use super::claim::Claim;
 use super::store::Bytes;
 use crate::channel::error::{Fault, RecvError, RecvTimeoutError, TryRecvError};
 use crate::channel::iter::iterators;
-use crate::channel::many::{self, Claimed, Held, Received};
+use crate::channel::many::{self, Claimed, Held, Received, Ring};
 use crate::channel::park::{Spin, Until};
 use crate::channel::raw::Corrupt;
+use crate::sys::futex::Words;
+use crate::wait::{Flag, Ready, Source, What};
 use crate::wire::{Pass, Wire, from_bytes};
 
 /// A receiving end of a [`channel`](super::channel). Each clone is a handle of its own: make one for each process, and each thread.
@@ -21,6 +23,8 @@ use crate::wire::{Pass, Wire, from_bytes};
 /// When the last is dropped, senders are told `Disconnected`. What was not received is gone then.
 pub struct Receiver<T> {
     inner: RefCell<many::Receiver<Bytes>>,
+    /// That of the inner one: a wait keeps its words for longer than it can borrow that.
+    ring: Ring<Bytes>,
     values: PhantomData<fn() -> T>,
 }
 
@@ -45,7 +49,8 @@ impl Refused {
 
 impl<T: Wire> Receiver<T> {
     pub(super) fn new(inner: many::Receiver<Bytes>) -> Receiver<T> {
-        Receiver { inner: RefCell::new(inner), values: PhantomData }
+        let ring = inner.ring.clone();
+        Receiver { inner: RefCell::new(inner), ring, values: PhantomData }
     }
 
     /// Receives the next value; waits while there is none.
@@ -248,6 +253,30 @@ fn taken<R>(taken: Result<Option<R>, Fault>) -> Result<R, Refused> {
 impl<T: Wire> Clone for Receiver<T> {
     fn clone(&self) -> Receiver<T> {
         Receiver::new(self.inner.borrow().clone_or_nobody())
+    }
+}
+
+impl<T> Source for Receiver<T> {
+    fn what(&self) -> What<'_> {
+        What::Flag(self)
+    }
+}
+impl<T> Ready for Receiver<T> {}
+
+impl<T> Flag for Receiver<T> {
+    fn is_raised(&self) -> bool {
+        self.inner.borrow().is_raised()
+    }
+
+    #[allow(private_interfaces)]
+    fn sleep_on<'a>(&'a self, words: &mut Words<'a>) -> bool {
+        let signal = self.ring.asked();
+        words.push_word(signal.word(), signal.announce());
+        true
+    }
+
+    fn sleep_in_poll(&self) {
+        self.inner.borrow().sleep_in_poll();
     }
 }
 
