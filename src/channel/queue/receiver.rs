@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::claim::Claim;
 use super::store::Bytes;
 use crate::channel::error::{Fault, RecvError, RecvTimeoutError, TryRecvError};
-use crate::channel::iter::iterators;
+use crate::channel::iter::{IntoIter, Receive, iterators};
 use crate::channel::many::{self, Claimed, Held, Received, Ring};
 use crate::channel::park::{Spin, Until};
 use crate::channel::raw::Corrupt;
@@ -172,17 +172,23 @@ impl<T: Wire> Receiver<T> {
         Ok(Receiver::new(self.inner.borrow().dead_letters()?))
     }
 
-    /// Receives until the end: a clean close ends the iteration; a last sender that was killed is one `Err` before that.
-    pub fn iter(&self) -> impl Iterator<Item = Result<T, RecvError>> + '_ {
-        let mut over = false;
-        std::iter::from_fn(move || {
-            if over {
-                return None;
-            }
-            let next = self.recv();
-            over = matches!(&next, Err(error) if !matches!(error, RecvError::Decode(_)));
-            if matches!(next, Err(RecvError::Disconnected)) { None } else { Some(next) }
-        })
+    /// Receives until the end: a clean close ends the iteration; a last sender that was killed is one `Err` before that. `for` takes the
+    /// receiver itself, or a reference.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), tine::Error> {
+    /// let (tx, rx) = tine::channel::<u8>(4)?;
+    /// tx.send(7)?;
+    /// drop(tx);
+    /// for value in &rx {
+    ///     assert_eq!(value?, 7);
+    /// }
+    /// assert!(rx.is_disconnected());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn iter(&self) -> IntoIter<&Receiver<T>> {
+        IntoIter::new(self)
     }
 
     /// How many messages the channel holds at most.
@@ -287,5 +293,22 @@ impl<T> fmt::Debug for Receiver<T> {
 }
 
 iterators!(impl[T: Wire] Receiver<T>, T);
+
+impl<T: Wire> Receive for &Receiver<T> {
+    type Message = T;
+
+    fn next_message(&mut self) -> Result<T, RecvError> {
+        self.recv()
+    }
+}
+
+impl<'a, T: Wire> IntoIterator for &'a Receiver<T> {
+    type Item = Result<T, RecvError>;
+    type IntoIter = IntoIter<&'a Receiver<T>>;
+
+    fn into_iter(self) -> IntoIter<&'a Receiver<T>> {
+        self.iter()
+    }
+}
 
 impl<T: Wire> Pass for Receiver<T> {}
