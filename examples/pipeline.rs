@@ -53,9 +53,7 @@ fn main() -> Result<()> {
         shown.show();
     }
     // The first ends. What it has sent is received, and then the next ends, too: nobody has to be told.
-    if !reader.is_finished() {
-        reader.request_stop()?;
-    }
+    reader.request_stop()?;
     while writer.wait_timeout(Duration::from_millis(250))?.is_none() {
         shown.show();
     }
