@@ -122,7 +122,7 @@ fn the_only_receiver_is_killed() -> Result<()> {
     for number in 4.. {
         if let Err(error) = tx.send(number) {
             println!("  {number} was not sent: {error}");
-            assert!(matches!(error, SendError::PeerDied(_, death) if (death.pid, death.in_flight) == (pid, 8)));
+            assert!(matches!(error, SendError::PeerDied(_, death) if death.pid == pid && death.in_flight >= 2));
             break;
         }
     }

@@ -32,11 +32,10 @@ tine::share! {
 }
 
 fn main() -> Result<()> {
-    let seconds = match std::env::args().nth(1) {
-        None => 2.0,
-        Some(text) => text.parse().map_err(|_| format!("{text} is no number of seconds"))?,
+    let limit = match std::env::args().nth(1) {
+        None => Duration::from_secs(2),
+        Some(text) => seconds(&text).ok_or_else(|| format!("{text} is no number of seconds"))?,
     };
-    let limit = Duration::try_from_secs_f64(seconds)?;
     let board = Shared::new(Board::default())?;
 
     // Each end goes to the process that is spawned with it. This one keeps none, and so it keeps nothing open.
@@ -54,9 +53,7 @@ fn main() -> Result<()> {
         shown.show();
     }
     // The first ends. What it has sent is received, and then the next ends, too: nobody has to be told.
-    if !reader.is_finished() {
-        reader.request_stop()?;
-    }
+    reader.request_stop()?;
     while writer.wait_timeout(Duration::from_millis(250))?.is_none() {
         shown.show();
     }
@@ -78,6 +75,10 @@ fn main() -> Result<()> {
         assert_eq!(read, written, "all that was sent was received");
     }
     Ok(())
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.parse().ok()?).ok()
 }
 
 /// The first: as fast as it may.

@@ -29,7 +29,7 @@
 //! | 1 | [`mod@wire`] | what may cross | `Plain`, `Share`, `Wire`, `Pass`, and the macros that check them |
 //! | 0 | `sys` | raw calls | the one `mmap`, the fork, the checks, who lives; private |
 //!
-//! Beside them stands [`mod@wait`]: for the first of several children, events and descriptors.
+//! Beside them stands [`mod@wait`]: for the first of several children, events, channels and descriptors.
 //!
 //! # What it does for you
 //!

@@ -22,7 +22,7 @@ use crate::sys::roster::{self, Bell};
 /// | whatever has a descriptor ([`AsFd`]): files, sockets, pipes, [`pipe::Reader`](crate::pipe::Reader) | it can be read without blocking, has hung up or has failed |
 /// | [`Child`](crate::process::Child), [`JoinHandle`](crate::JoinHandle) (their pidfd) | the child has ended |
 /// | [`Event`] | it is set |
-/// | [`channel::spsc::Receiver`](crate::channel::spsc::Receiver), [`channel::mpmc::Receiver`](crate::channel::mpmc::Receiver) | there is a message, or an end or an error to be told |
+/// | [`channel::Receiver`](crate::channel::Receiver), [`channel::spsc::Receiver`](crate::channel::spsc::Receiver), [`channel::mpmc::Receiver`](crate::channel::mpmc::Receiver) | there is a message, or an end or an error to be told |
 /// | [`channel::bytes::Receiver`](crate::channel::bytes::Receiver) | the same, or a part of a message that is longer than the ring |
 /// | [`Stop`] | this process was asked to stop |
 /// | [`Writable`] | it can be written without blocking, has hung up or has failed |

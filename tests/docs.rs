@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 
 #[path = "docs/markdown.rs"]
 mod markdown;
+#[path = "docs/orderings.rs"]
+mod orderings;
 #[path = "docs/rust.rs"]
 mod rust;
 
@@ -33,7 +35,7 @@ const FOREIGN: &str = "
     Deref Drop Duration Err Errno ExitStatus FnOnce HashMap Instant LineWriter ManuallyDrop MaybeUninit Mutex None Ok
     Option Ordering OwnedFd PhantomData RangeInclusive Rc Read RefCell Relaxed Release Resource Result Send SeqCst Signal
     Some String Sync TcpStream UnixStream Vec VecDeque Write
-    catch_unwind compare_exchange compile_fail copy_nonoverlapping fetch_add on_unimplemented panic_any pre_exec print
+    asm catch_unwind compare_exchange compile_fail copy_nonoverlapping fetch_add on_unimplemented panic_any pre_exec print
     println read_exact read_to_string resume_unwind try_reserve unsafe_code with_capacity
     FromBytes IntoBytes libtest_mimic static_assertions
     clone3 close_range epoll_ctl futex_waitv shm_open shm_unlink io_submit io_uring memfd_create ns_last_pid oom_kill pidfd_open pidfd_send_signal

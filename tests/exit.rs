@@ -43,6 +43,7 @@ fn main() {
         a_program_that_ignores_sigchld,
         a_program_that_reaps_by_itself,
         a_signal_to_the_dead_hits_nobody,
+        who_was_killed_before_it_was_asked_was_not_stopped,
         terminate_runs_no_handler_of_the_parent,
         a_signal_right_after_fork_runs_no_handler_of_the_parent,
         ignored_signals_stay_ignored,
@@ -525,6 +526,14 @@ fn a_signal_to_the_dead_hits_nobody() {
     child.request_stop().unwrap();
     assert_eq!(child.shutdown(Duration::ZERO).unwrap().cause, Cause::Code(0));
     assert_eq!(child.join().unwrap(), 1);
+}
+
+fn who_was_killed_before_it_was_asked_was_not_stopped() {
+    let child = spawn(|| -> u64 { endless_sleep() }).unwrap();
+    child.kill().unwrap();
+    support::until("it has ended", || child.is_finished());
+    child.request_stop().unwrap();
+    assert_eq!(child.shutdown(Duration::ZERO).unwrap().cause, Cause::Signal(Signal::KILL));
 }
 
 extern "C" fn the_parents_handler(_: i32) {

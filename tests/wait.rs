@@ -34,6 +34,8 @@ fn main() {
         it_works_without_the_call_for_several_words,
         it_works_where_no_bell_can_be_hung,
         a_setter_that_is_killed_leaves_the_event_set,
+        a_message_in_a_queue_wakes,
+        the_end_of_a_queue_wakes,
     ]);
 }
 
@@ -305,4 +307,47 @@ fn a_setter_that_is_killed_leaves_the_event_set() {
     .unwrap();
     assert_eq!(wait(&[&reader, &*event], LONG).unwrap(), Some(1));
     let _ = child.join();
+}
+
+/// On words alone, and in poll.
+fn a_message_in_a_queue_wakes() {
+    let (pipe, _writer) = std::io::pipe().unwrap();
+    for with_a_descriptor in [false, true] {
+        let (tx, rx) = tine::channel::<String>(4).unwrap();
+        let (_idle_tx, idle) = tine::channel::<u8>(4).unwrap();
+        assert_eq!(wait(&[&idle, &rx], Some(Duration::ZERO)).unwrap(), None);
+        let child = tine::spawn(|| {
+            // Both are this process's now.
+            let (idle, rx) = (idle, rx);
+            let which = if with_a_descriptor { wait(&[&pipe, &idle, &rx], LONG) } else { wait(&[&idle, &rx], LONG) };
+            (which.unwrap().map(|which| which - usize::from(with_a_descriptor)), rx.try_recv().ok())
+        })
+        .unwrap();
+        until_in(&child, if with_a_descriptor { libc::SYS_ppoll } else { libc::SYS_futex_waitv });
+        tx.send("awake".into()).unwrap();
+        assert_eq!(child.join().unwrap(), (Some(1), Some("awake".to_owned())));
+    }
+}
+
+fn the_end_of_a_queue_wakes() {
+    for is_killed in [false, true] {
+        let (tx, rx) = tine::channel::<u8>(4).unwrap();
+        let sender = tine::spawn(move || {
+            let _keeps = tx;
+            stop().wait();
+        })
+        .unwrap();
+        let child =
+            tine::spawn(move || (wait(&[&rx], LONG).unwrap(), rx.try_recv().map_err(|e| e.to_string()))).unwrap();
+        until_in(&child, libc::SYS_futex_waitv);
+        if is_killed {
+            sender.kill().unwrap()
+        } else {
+            sender.request_stop().unwrap()
+        }
+        let (which, end) = child.join().unwrap();
+        assert_eq!(which, Some(0));
+        assert_eq!(end.unwrap_err().contains(&sender.id().to_string()), is_killed);
+        let _ = sender.join();
+    }
 }

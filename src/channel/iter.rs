@@ -19,7 +19,7 @@ pub struct Iter<'a, R> {
     over: bool,
 }
 
-/// The same, and the receiver goes with it.
+/// The same, and the receiver, or a reference to one, goes with it.
 #[derive(Debug)]
 pub struct IntoIter<R> {
     receiver: R,

@@ -372,6 +372,10 @@ impl Child {
     }
 
     fn ask_to_stop(&self) {
+        // Who has ended has not ended because of it.
+        if self.is_finished() {
+            return;
+        }
         self.fate().asked = true;
         let word = &self.slot.header().stop;
         // Release: pairs with the Acquire in `Stop::is_requested`.

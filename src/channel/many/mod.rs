@@ -89,6 +89,11 @@ impl<S: Store> Ring<S> {
         mpmc::Ring::new(self.shape, &self.header().bounds, &self.words)
     }
 
+    /// Where those wait who wait for several things.
+    pub(super) fn asked(&self) -> &Signal {
+        &self.header().asked.0
+    }
+
     pub(super) fn table(&self) -> Table<'_> {
         self.header().ends.0.table()
     }

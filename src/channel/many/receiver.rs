@@ -295,13 +295,13 @@ impl<S: Store> Flag for Receiver<S> {
 
     #[allow(private_interfaces)]
     fn sleep_on<'a>(&'a self, words: &mut Words<'a>) -> bool {
-        let signal = &self.ring.header().asked.0;
+        let signal = self.ring.asked();
         words.push_word(signal.word(), signal.announce());
         true
     }
 
     fn sleep_in_poll(&self) {
-        self.ring.header().asked.0.announce_in_poll();
+        self.ring.asked().announce_in_poll();
     }
 }
 

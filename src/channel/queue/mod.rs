@@ -46,6 +46,7 @@ use crate::wire::Wire;
 /// # Errors
 ///
 /// As for [`Builder::build`].
+#[doc(alias("Queue", "SimpleQueue", "JoinableQueue"))]
 pub fn channel<T: Wire>(messages: usize) -> io::Result<(Sender<T>, Receiver<T>)> {
     Builder::new(messages).build()
 }

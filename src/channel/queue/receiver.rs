@@ -10,10 +10,12 @@ use std::time::Duration;
 use super::claim::Claim;
 use super::store::Bytes;
 use crate::channel::error::{Fault, RecvError, RecvTimeoutError, TryRecvError};
-use crate::channel::iter::iterators;
-use crate::channel::many::{self, Claimed, Held, Received};
+use crate::channel::iter::{IntoIter, Receive, iterators};
+use crate::channel::many::{self, Claimed, Held, Received, Ring};
 use crate::channel::park::{Spin, Until};
 use crate::channel::raw::Corrupt;
+use crate::sys::futex::Words;
+use crate::wait::{Flag, Ready, Source, What};
 use crate::wire::{Pass, Wire, from_bytes};
 
 /// A receiving end of a [`channel`](super::channel). Each clone is a handle of its own: make one for each process, and each thread.
@@ -21,6 +23,8 @@ use crate::wire::{Pass, Wire, from_bytes};
 /// When the last is dropped, senders are told `Disconnected`. What was not received is gone then.
 pub struct Receiver<T> {
     inner: RefCell<many::Receiver<Bytes>>,
+    /// That of the inner one: a wait keeps its words for longer than it can borrow that.
+    ring: Ring<Bytes>,
     values: PhantomData<fn() -> T>,
 }
 
@@ -45,7 +49,8 @@ impl Refused {
 
 impl<T: Wire> Receiver<T> {
     pub(super) fn new(inner: many::Receiver<Bytes>) -> Receiver<T> {
-        Receiver { inner: RefCell::new(inner), values: PhantomData }
+        let ring = inner.ring.clone();
+        Receiver { inner: RefCell::new(inner), ring, values: PhantomData }
     }
 
     /// Receives the next value; waits while there is none.
@@ -167,17 +172,23 @@ impl<T: Wire> Receiver<T> {
         Ok(Receiver::new(self.inner.borrow().dead_letters()?))
     }
 
-    /// Receives until the end: a clean close ends the iteration; a last sender that was killed is one `Err` before that.
-    pub fn iter(&self) -> impl Iterator<Item = Result<T, RecvError>> + '_ {
-        let mut over = false;
-        std::iter::from_fn(move || {
-            if over {
-                return None;
-            }
-            let next = self.recv();
-            over = matches!(&next, Err(error) if !matches!(error, RecvError::Decode(_)));
-            if matches!(next, Err(RecvError::Disconnected)) { None } else { Some(next) }
-        })
+    /// Receives until the end: a clean close ends the iteration; a last sender that was killed is one `Err` before that. `for` takes the
+    /// receiver itself, or a reference.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), tine::Error> {
+    /// let (tx, rx) = tine::channel::<u8>(4)?;
+    /// tx.send(7)?;
+    /// drop(tx);
+    /// for value in &rx {
+    ///     assert_eq!(value?, 7);
+    /// }
+    /// assert!(rx.is_disconnected());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn iter(&self) -> IntoIter<&Receiver<T>> {
+        IntoIter::new(self)
     }
 
     /// How many messages the channel holds at most.
@@ -251,6 +262,30 @@ impl<T: Wire> Clone for Receiver<T> {
     }
 }
 
+impl<T> Source for Receiver<T> {
+    fn what(&self) -> What<'_> {
+        What::Flag(self)
+    }
+}
+impl<T> Ready for Receiver<T> {}
+
+impl<T> Flag for Receiver<T> {
+    fn is_raised(&self) -> bool {
+        self.inner.borrow().is_raised()
+    }
+
+    #[allow(private_interfaces)]
+    fn sleep_on<'a>(&'a self, words: &mut Words<'a>) -> bool {
+        let signal = self.ring.asked();
+        words.push_word(signal.word(), signal.announce());
+        true
+    }
+
+    fn sleep_in_poll(&self) {
+        self.inner.borrow().sleep_in_poll();
+    }
+}
+
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Receiver({:?})", self.inner.borrow().ring)
@@ -258,5 +293,22 @@ impl<T> fmt::Debug for Receiver<T> {
 }
 
 iterators!(impl[T: Wire] Receiver<T>, T);
+
+impl<T: Wire> Receive for &Receiver<T> {
+    type Message = T;
+
+    fn next_message(&mut self) -> Result<T, RecvError> {
+        self.recv()
+    }
+}
+
+impl<'a, T: Wire> IntoIterator for &'a Receiver<T> {
+    type Item = Result<T, RecvError>;
+    type IntoIter = IntoIter<&'a Receiver<T>>;
+
+    fn into_iter(self) -> IntoIter<&'a Receiver<T>> {
+        self.iter()
+    }
+}
 
 impl<T: Wire> Pass for Receiver<T> {}
