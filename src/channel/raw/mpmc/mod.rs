@@ -220,7 +220,8 @@ impl<'a> Ring<'a> {
     /// says by the slot and these bits to which: when they are others, that message is over.
     pub(crate) fn lap_of(&self, index: usize) -> Option<u64> {
         // Acquire: pairs with the Release of who has freed the slot: what belonged to its message was read before.
-        Some(word::short_lap(self.slots.get(index)?.load(Ordering::Acquire)))
+        let ordering = if seeded!("mpmc: lap read early") { Ordering::Relaxed } else { Ordering::Acquire };
+        Some(word::short_lap(self.slots.get(index)?.load(ordering)))
     }
 
     /// Replaces a word of the dead. False if it was not that any more, or may be of another lap.
@@ -262,7 +263,7 @@ impl<'a> Ring<'a> {
     fn put_back(&self, index: usize, lap: u64) -> u64 {
         let most = self.shape.attempts;
         let spent = most != 0 && self.attempts(index, lap) >= most;
-        if spent { word::letter(lap) } else { word::full(lap) }
+        if spent && !seeded!("mpmc: letters are messages") { word::letter(lap) } else { word::full(lap) }
     }
 
     /// Whether what is taken from a slot is a dead letter. What is claimed as often as it may be is none yet.
