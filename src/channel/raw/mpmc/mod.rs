@@ -181,6 +181,10 @@ impl Count {
         self.full + self.taken == 0
     }
 
+    fn all(self) -> usize {
+        self.full + self.taken + self.letters + self.letters_taken
+    }
+
     fn add_taken(&mut self, is_letter: bool) {
         *(if is_letter { &mut self.letters_taken } else { &mut self.taken }) += 1;
     }
@@ -277,12 +281,12 @@ impl<'a> Ring<'a> {
         self.bounds.returned.0.fetch_add(1, Ordering::Release);
     }
 
-    /// How many there are. As of several moments, where others send and receive.
+    /// How many there are. As of several moments, where others send and receive; but never more than slots.
     pub(crate) fn count(&self) -> Count {
         let mut count = Count::default();
         let mut at = read(&self.bounds.head);
         let mut steps = self.shape.steps();
-        while steps.one_more() {
+        while count.all() < self.shape.slots() && steps.one_more() {
             let (index, lap) = self.shape.place(at);
             let Ok(slot) = self.slot(index) else { break };
             // Relaxed: nothing is read on the strength of it.
