@@ -48,6 +48,12 @@ impl Page {
         self.words
     }
 
+    pub fn read(&self, at: usize) -> u64 {
+        assert!(at < self.words);
+        // SAFETY: as in `write`.
+        unsafe { std::ptr::with_exposed_provenance::<u64>(self.base + at * 8).read_volatile() }
+    }
+
     pub fn write(&self, at: usize, word: u64) {
         assert!(at < self.words);
         // SAFETY: a word of the ring's memory, which is mapped while its ends live. The ends count on others writing there.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tine::channel::{Builder, Receiver, RecvError, SendError, Sender, Spin, TryRecvError, TrySendError};
+use tine::wire;
 
 use crate::support::Case;
 use crate::{LONG, cases};
@@ -22,9 +23,7 @@ pub const CASES: &[Case] = cases![any_words, words_that_are_possible, messages_t
 const MESSAGES: usize = 4;
 /// The longest message: of four blocks.
 const LONGEST: usize = 4 * 2040;
-/// Where the cells begin, and how many words a slot and a block have: see the drawings in `src/channel/many/mod.rs` and
-/// `src/channel/queue/store.rs`.
-const HEADER: usize = 9984 / 8;
+/// How many words a slot and a block have: see the drawing in `src/channel/queue/store.rs`.
 const SLOT: usize = 256 / 8;
 const BLOCK: usize = 2048 / 8;
 
@@ -77,6 +76,8 @@ struct Pages {
     words: Page,
     /// The header and the messages.
     cells: Page,
+    /// Where the messages begin.
+    first: usize,
 }
 
 struct Ends {
@@ -96,7 +97,14 @@ fn queue() -> (Pages, Ends) {
     tx.set_spin(Spin::Never);
     rx.set_spin(Spin::Never);
     letters.set_spin(Spin::Never);
-    (Pages { words, cells }, Ends { tx, rx, letters })
+    // What is sent first lies in the first slot, behind its length.
+    let value = vec![0x7469_6e65_u64];
+    let sent = wire::to_bytes(&value).expect("it is encoded");
+    tx.send(value).expect("there is room");
+    let begins = |at: &usize| cells.read(*at) == sent.len() as u64 && cells.read(at + 1).to_ne_bytes() == sent[..8];
+    let first = (0..cells.words() - 1).find(begins).expect("it is there");
+    rx.recv().expect("it is there");
+    (Pages { words, cells, first }, Ends { tx, rx, letters })
 }
 
 /// All operations, with limits, on new queues again and again: an end that was fooled is of no more use. Where one must be,
@@ -162,7 +170,7 @@ fn use_all(Ends { tx, rx, letters }: &Ends, round: u64) {
 }
 
 fn any_words() {
-    work_beside(true, |Pages { words, cells }, random| {
+    work_beside(true, |Pages { words, cells, .. }, random| {
         words.write(random.below(2 * MESSAGES + 4), random.next());
         cells.write(random.below(cells.words()), random.next());
     });
@@ -175,9 +183,9 @@ fn words_that_are_possible() {
         let kind = (random.next() % 4) << 62;
         let word = match random.below(4) {
             0 => kind | lap,
-            1 => kind | lap << 40 | random.next() % (1 << 13),
+            1 => kind | lap << 40 | (random.next() % (1 << 13)),
             2 => 3 << 61 | lap,
-            _ => random.below(MESSAGES) as u64 * (1 << 24) | lap << 2 | 2,
+            _ => (random.below(MESSAGES) as u64) << 24 | lap << 2 | 2,
         };
         words.write(random.below(2 * MESSAGES + 4), word);
     });
@@ -185,7 +193,7 @@ fn words_that_are_possible() {
 
 /// Lengths, and numbers of blocks, that are nearly right.
 fn messages_that_are_possible() {
-    work_beside(true, |Pages { cells, .. }, random| {
+    work_beside(true, |Pages { cells, first, .. }, random| {
         let at = match random.below(3) {
             0 => random.below(MESSAGES) * SLOT,
             1 => random.below(MESSAGES) * SLOT + 1,
@@ -196,6 +204,6 @@ fn messages_that_are_possible() {
             1 => (LONGEST - 3 + random.below(6)) as u64,
             _ => 245 + random.below(6) as u64,
         };
-        cells.write(HEADER + at, word);
+        cells.write(first + at, word);
     });
 }
