@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 /// A bug, by its names in `seeded!` of the library; the case of `tests/lab.rs` that has to fail over it, and what that
 /// case has to call it.
-const BUGS: [(&str, &str, &str); 16] = [
+const BUGS: [(&str, &str, &str); 18] = [
     // Sleepers look again every 100 ms, which makes a lost wake a delay; where that is to be seen it is turned off.
     ("wake before store,no slices", "mutex_unlock", "Hang"),
     ("owner and word written apart", "mutex_lock", "Hang"),
@@ -26,6 +26,8 @@ const BUGS: [(&str, &str, &str); 16] = [
     ("mpmc: publish before payload", "mpmc_send", "Torn"),
     ("channel: wake lost,no slices", "spsc_send_to_sleeper", "Hang"),
     ("bytes: tail before the word", "bytes_send", "Torn"),
+    ("blocks: taken from a message that is not over", "queue_send_long", "Torn"),
+    ("blocks: what the dead have taken is lost", "queue_send_long", "Torn"),
 ];
 
 /// These find nothing, also where nobody looks again by himself: no wake is lost, whoever dies.

@@ -9,6 +9,8 @@ mod basics;
 mod claims;
 #[path = "queue/death.rs"]
 mod death;
+#[path = "queue/hostile.rs"]
+mod hostile;
 #[path = "queue/letters.rs"]
 mod letters;
 #[path = "spsc/peers.rs"]
@@ -25,7 +27,8 @@ use tine::wire::Wire;
 use peers::{end_by, stay, until_asleep};
 
 fn main() {
-    support::run([basics::CASES, sizes::CASES, claims::CASES, letters::CASES, death::CASES].concat().leak());
+    let cases = [basics::CASES, sizes::CASES, claims::CASES, letters::CASES, death::CASES, hostile::CASES].concat();
+    support::run(cases.leak());
 }
 
 fn queue<T: Wire>(messages: usize) -> (Sender<T>, Receiver<T>) {

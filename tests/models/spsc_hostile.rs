@@ -28,19 +28,30 @@ pub struct Page {
 impl Page {
     /// A ring, and its memory. No other thread maps anything meanwhile.
     pub fn with_ring(capacity: usize) -> (Page, Sender<u64>, Receiver<u64>) {
+        let (pages, (tx, rx)) = Page::each_of(|| spsc::channel::<u64>(capacity).expect("memory"));
+        assert_eq!(pages.len(), 1, "one mapping is the ring's");
+        (pages[0], tx, rx)
+    }
+
+    /// Something that is made, and the memory that this maps. No other thread maps anything meanwhile.
+    pub fn each_of<R>(make: impl FnOnce() -> R) -> (Vec<Page>, R) {
         // What the first channel of a process maps beside its memory.
         drop(spsc::channel::<u64>(1).expect("memory"));
         let before = shared_mappings();
-        let (tx, rx) = spsc::channel::<u64>(capacity).expect("memory");
+        let made = make();
         let mut new = shared_mappings();
         new.retain(|mapping| !before.contains(mapping));
-        assert_eq!(new.len(), 1, "one mapping is the ring's");
-        let (base, end) = new[0];
-        (Page { base, words: (end - base) / 8 }, tx, rx)
+        (new.into_iter().map(|(base, end)| Page { base, words: (end - base) / 8 }).collect(), made)
     }
 
     pub fn words(&self) -> usize {
         self.words
+    }
+
+    pub fn read(&self, at: usize) -> u64 {
+        assert!(at < self.words);
+        // SAFETY: as in `write`.
+        unsafe { std::ptr::with_exposed_provenance::<u64>(self.base + at * 8).read_volatile() }
     }
 
     pub fn write(&self, at: usize, word: u64) {

@@ -7,7 +7,7 @@ use tine::channel::{RecvError, RecvTimeoutError, SendError, SendTimeoutError, Tr
 use tine::wire::{DecodeError, Decoder, EncodeError, Encoder, Pass, Wire};
 
 use crate::support::Case;
-use crate::{SHORT, cases, queue};
+use crate::{SHORT, cases, queue, until_asleep};
 
 pub const CASES: &[Case] = cases![
     values_of_any_type_cross,
@@ -19,6 +19,11 @@ pub const CASES: &[Case] = cases![
     clones_work_in_children_and_grandchildren,
     ends_belong_to_whom_they_were_given,
     the_last_sender_ends_the_iteration,
+    what_was_sent_is_there_at_once,
+    what_is_there_at_a_fork_is_received_once,
+    a_closed_end_wakes_who_sleeps,
+    a_sender_beside_greedy_ones_gets_through,
+    a_receiver_beside_greedy_ones_gets_its_share,
 ];
 
 fn values_of_any_type_cross() {
@@ -153,4 +158,77 @@ fn the_last_sender_ends_the_iteration() {
     other.send(2).unwrap();
     drop(other);
     assert_eq!(rx.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [2]);
+}
+
+fn what_was_sent_is_there_at_once() {
+    let (tx, rx) = queue::<String>(3);
+    for n in 0..1_000 {
+        tx.send(n.to_string()).unwrap();
+        assert_eq!((rx.len(), rx.is_empty()), (1, false));
+        assert_eq!((rx.try_recv(), rx.try_recv()), (Ok(n.to_string()), Err(TryRecvError::Empty)));
+    }
+}
+
+fn what_is_there_at_a_fork_is_received_once() {
+    let (tx, rx) = queue::<u32>(64);
+    (0..30).for_each(|n| tx.send(n).unwrap());
+    let children: Vec<_> = (0..3)
+        .map(|_| {
+            let rx = rx.clone();
+            tine::spawn(move || rx.iter().map(Result::unwrap).collect::<Vec<u32>>()).unwrap()
+        })
+        .collect();
+    drop(rx);
+    (30..60).for_each(|n| tx.send(n).unwrap());
+    drop(tx);
+    let mut all: Vec<u32> = children.into_iter().flat_map(|child| child.join().unwrap()).collect();
+    all.sort_unstable();
+    assert!(all.into_iter().eq(0..60));
+}
+
+fn a_closed_end_wakes_who_sleeps() {
+    let (tx, rx) = queue::<u8>(1);
+    let receives = {
+        let rx = rx.clone();
+        tine::spawn(move || rx.recv() == Err(RecvError::Disconnected)).unwrap()
+    };
+    until_asleep(&receives);
+    drop(tx);
+    assert!(receives.join().unwrap());
+
+    let (tx, rx) = queue::<u8>(1);
+    tx.send(1).unwrap();
+    let sends = {
+        let tx = tx.clone();
+        tine::spawn(move || tx.send(2) == Err(SendError::Disconnected(2))).unwrap()
+    };
+    let waits = tine::spawn(move || tx.wait_idle() == Err(SendError::Disconnected(()))).unwrap();
+    until_asleep(&sends);
+    until_asleep(&waits);
+    drop(rx);
+    assert!(sends.join().unwrap() && waits.join().unwrap());
+}
+
+/// How many times a modest one is served beside others who want all.
+const SHARE: usize = 50;
+
+fn a_sender_beside_greedy_ones_gets_through() {
+    let (tx, rx) = queue::<bool>(2);
+    let greedy = [tx.clone(), tx.clone()].map(|tx| tine::spawn(move || while tx.send(false).is_ok() {}).unwrap());
+    let modest = tine::spawn(move || (0..SHARE).for_each(|_| tx.send(true).unwrap())).unwrap();
+    assert_eq!(rx.iter().filter(|next| *next == Ok(true)).take(SHARE).count(), SHARE);
+    modest.join().unwrap();
+    drop(rx);
+    greedy.into_iter().for_each(|greedy| greedy.join().unwrap());
+}
+
+fn a_receiver_beside_greedy_ones_gets_its_share() {
+    let (tx, rx) = queue::<u8>(2);
+    let greedy = [rx.clone(), rx.clone()].map(|rx| tine::spawn(move || while rx.recv().is_ok() {}).unwrap());
+    let modest = tine::spawn(move || (0..SHARE).all(|_| rx.recv().is_ok())).unwrap();
+    let sender = tine::spawn(move || while tx.send(0).is_ok() {}).unwrap();
+    assert!(modest.join().unwrap());
+    sender.kill().unwrap();
+    greedy.into_iter().for_each(|greedy| greedy.join().unwrap());
+    sender.join().unwrap_err();
 }

@@ -6,12 +6,14 @@ use std::time::Duration;
 use tine::channel::{Builder, RecvError};
 
 use crate::support::{Case, until};
-use crate::{cases, queue, stay};
+use crate::{cases, end_by, queue, stay, until_asleep};
 
 pub const CASES: &[Case] = cases![
     a_killed_last_sender_is_told_once,
     a_killed_receiver_costs_at_most_what_it_had,
     senders_are_killed_while_they_fill_blocks,
+    who_ends_right_after_a_send_leaves_it_whole,
+    a_sleeper_is_woken_by_the_claimants_death,
 ];
 
 fn a_killed_last_sender_is_told_once() {
@@ -86,4 +88,52 @@ fn senders_are_killed_while_they_fill_blocks() {
     tx.try_send((7, vec![7; 149_000])).unwrap();
     assert_eq!(rx.recv().unwrap().1.len(), 149_000);
     until("nothing is left", || rx.is_empty());
+}
+
+fn who_ends_right_after_a_send_leaves_it_whole() {
+    type End = fn();
+    let ends: [(End, bool); 3] =
+        [(|| {}, false), (|| end_by(|| std::process::exit(0)), true), (|| end_by(|| std::process::abort()), true)];
+    for (end, is_told) in ends {
+        let (tx, rx) = Builder::<Vec<u8>>::new(32).bytes(200_000).build().unwrap();
+        let child = tine::spawn(move || {
+            for n in 0..20 {
+                tx.send(vec![n; n as usize * 400]).unwrap();
+            }
+            end();
+        })
+        .unwrap();
+        let joined = child.join();
+        assert_eq!(joined.is_err(), is_told);
+        for n in 0..20 {
+            assert!(rx.recv().unwrap() == vec![n; n as usize * 400], "{n}");
+        }
+        let error = rx.recv().unwrap_err();
+        assert_eq!(matches!(error, RecvError::PeerDied(_)), is_told, "{error:?}");
+    }
+}
+
+fn a_sleeper_is_woken_by_the_claimants_death() {
+    let (tx, rx) = queue::<String>(1);
+    tx.send("job".into()).unwrap();
+    let victim = {
+        let rx = rx.clone();
+        tine::spawn(move || {
+            let _claim = rx.claim();
+            drop(rx.claim());
+        })
+        .unwrap()
+    };
+    until_asleep(&victim);
+    let other = tine::spawn(move || {
+        let claim = rx.claim().unwrap();
+        let seen = (claim.attempts(), claim.to_string());
+        claim.done();
+        seen
+    })
+    .unwrap();
+    until_asleep(&other);
+    victim.kill().unwrap();
+    assert_eq!(other.join().unwrap(), (2, "job".into()));
+    victim.join().unwrap_err();
 }

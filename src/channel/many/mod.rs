@@ -46,7 +46,7 @@ const LETTER_HANDLES: usize = 64;
 
 header! {
     /// ```text
-    ///   0        384             640             896    9216      9344
+    ///   0        384             896             1408   9728      9984          10624
     ///   | bounds | filled, asked | emptied, idle | ends | letters | letter_ends | messages ..
     /// ```
     ///

@@ -39,30 +39,43 @@ impl Blocks<'_> {
         let count = self.0.len();
         (0..count).map(|step| (from + step) % count).find(|&number| {
             let word = &self.0[number];
-            // Acquire: pairs with the Release in `give_back`.
+            // Acquire: pairs with the Release in `give_back`, and in `assign`.
             let now = word.load(Ordering::Acquire);
-            // Acquire: as above. From exactly this word: of two who find it free one gets it.
             let held = me.word() | HELD;
-            is_free(now, &lap_of) && word.compare_exchange(now, held, Ordering::Acquire, Ordering::Relaxed).is_ok()
+            if !is_free(now, &lap_of) {
+                return false;
+            }
+            if seeded!("blocks: taken without the exact word") {
+                word.store(held, Ordering::Release);
+                return true;
+            }
+            // Acquire: as above. From exactly this word: of two who find it free one gets it.
+            word.compare_exchange(now, held, Ordering::Acquire, Ordering::Relaxed).is_ok()
         })
     }
 
     /// Says to which message a block belongs that the caller has taken, and filled. Before the slot is filled.
     pub(crate) fn assign(&self, number: usize, slot: usize, lap: u64) {
-        // Relaxed: published with the slot.
-        self.0[number].store(of_slot(slot, lap), Ordering::Relaxed);
+        // Release: pairs with the Acquire in `take`: who finds this looks at the slot then, and must not find that in a lap before, which
+        // would seem to be another than this one.
+        let ordering = if seeded!("blocks: assigned without the lap") { Ordering::Relaxed } else { Ordering::Release };
+        self.0[number].store(of_slot(slot, lap), ordering);
     }
 
     /// By who has taken it, and does not need it.
     pub(crate) fn give_back(&self, number: usize) {
-        // Release: pairs with the Acquire in `take`.
-        self.0[number].store(0, Ordering::Release);
+        // Release: pairs with the Acquire in `take`: what was written there was before.
+        let ordering = if seeded!("blocks: given back early") { Ordering::Relaxed } else { Ordering::Release };
+        self.0[number].store(0, ordering);
     }
 }
 
 fn is_free(word: u64, lap_of: impl Fn(usize) -> Option<u64>) -> bool {
     match word & KIND {
-        HELD => Name::in_word(word).is_none_or(|name| judge(name) == Verdict::Dead),
+        HELD => {
+            let is_dead = Name::in_word(word).is_none_or(|name| judge(name) == Verdict::Dead);
+            is_dead && !seeded!("blocks: what the dead have taken is lost")
+        }
         OF_SLOT => {
             let is_over = lap_of((word >> 24) as usize) != Some(word >> 2 & LAP);
             is_over || seeded!("blocks: taken from a message that is not over")

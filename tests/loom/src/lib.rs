@@ -40,9 +40,11 @@ mod twins;
 mod world;
 
 mod barrier;
+mod blocks;
 mod bytes;
 mod condvar;
 mod event;
+mod letters;
 mod mpmc;
 mod mutex;
 mod once;

@@ -181,6 +181,10 @@ impl Count {
         self.full + self.taken == 0
     }
 
+    fn all(self) -> usize {
+        self.full + self.taken + self.letters + self.letters_taken
+    }
+
     fn add_taken(&mut self, is_letter: bool) {
         *(if is_letter { &mut self.letters_taken } else { &mut self.taken }) += 1;
     }
@@ -220,7 +224,8 @@ impl<'a> Ring<'a> {
     /// says by the slot and these bits to which: when they are others, that message is over.
     pub(crate) fn lap_of(&self, index: usize) -> Option<u64> {
         // Acquire: pairs with the Release of who has freed the slot: what belonged to its message was read before.
-        Some(word::short_lap(self.slots.get(index)?.load(Ordering::Acquire)))
+        let ordering = if seeded!("mpmc: lap read early") { Ordering::Relaxed } else { Ordering::Acquire };
+        Some(word::short_lap(self.slots.get(index)?.load(ordering)))
     }
 
     /// Replaces a word of the dead. False if it was not that any more, or may be of another lap.
@@ -262,7 +267,7 @@ impl<'a> Ring<'a> {
     fn put_back(&self, index: usize, lap: u64) -> u64 {
         let most = self.shape.attempts;
         let spent = most != 0 && self.attempts(index, lap) >= most;
-        if spent { word::letter(lap) } else { word::full(lap) }
+        if spent && !seeded!("mpmc: letters are messages") { word::letter(lap) } else { word::full(lap) }
     }
 
     /// Whether what is taken from a slot is a dead letter. What is claimed as often as it may be is none yet.
@@ -276,12 +281,12 @@ impl<'a> Ring<'a> {
         self.bounds.returned.0.fetch_add(1, Ordering::Release);
     }
 
-    /// How many there are. As of several moments, where others send and receive.
+    /// How many there are. As of several moments, where others send and receive; but never more than slots.
     pub(crate) fn count(&self) -> Count {
         let mut count = Count::default();
         let mut at = read(&self.bounds.head);
         let mut steps = self.shape.steps();
-        while steps.one_more() {
+        while count.all() < self.shape.slots() && steps.one_more() {
             let (index, lap) = self.shape.place(at);
             let Ok(slot) = self.slot(index) else { break };
             // Relaxed: nothing is read on the strength of it.

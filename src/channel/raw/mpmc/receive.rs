@@ -90,8 +90,15 @@ impl Ring<'_> {
         let attempt = self.attempts(held.index, held.lap).saturating_add(1);
         // Relaxed: published with the slot, whose owner alone touches it. Counted before it is seen: killed in between, it is
         // counted, and nobody has seen it.
-        self.attempts[held.index].store(held.lap << 16 | u64::from(attempt), Ordering::Relaxed);
+        let count = || self.attempts[held.index].store(held.lap << 16 | u64::from(attempt), Ordering::Relaxed);
+        let late = seeded!("mpmc: counted after it is seen");
+        if !late {
+            count();
+        }
         let value = read(held.index);
+        if late {
+            count();
+        }
         if cursor.at.saturating_sub(cursor.head) >= BEHIND {
             self.raise_head(cursor, me);
         }
