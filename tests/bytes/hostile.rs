@@ -1,7 +1,7 @@
-//! A peer that writes what it likes into the memory.
+//! A peer that writes what it likes into the memory. `TINE_HOSTILE_SECONDS=60` makes it a minute.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tine::channel::bytes::{self, Receiver, Sender};
 use tine::channel::{RecvTimeoutError, SendTimeoutError, TryRecvError};
@@ -25,7 +25,10 @@ use bytes_frames::{HEADER, Page, frame_word};
 /// A child writes all over the channel's memory, as fast as it can, while this process sends and receives.
 fn a_page_that_is_overwritten_meanwhile() {
     let operations = Shared::new(AtomicU64::new(0)).unwrap();
-    for round in 0..40_u64 {
+    let seconds = std::env::var("TINE_HOSTILE_SECONDS").ok();
+    let time = Duration::from_secs(seconds.map_or(0, |seconds| seconds.parse().expect("a number of seconds")));
+    let begun = Instant::now();
+    for round in (0_u64..).take_while(|&round| round < 40 || begun.elapsed() < time) {
         let (tx, rx) = bytes::channel(4096).unwrap();
         let (page, mut tx) = Page::of(tx);
         let mut rx = rx;

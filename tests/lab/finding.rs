@@ -2,6 +2,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 /// What is wrong at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +41,63 @@ impl Finding {
 }
 
 /// What was done, and found.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tally {
     points: Cell<u64>,
     instructions: Cell<u64>,
     found: [Cell<u64>; KINDS.len()],
+    times: Times,
+}
+
+/// How often something took how long: eight classes for each doubling, so that a quantile is right to a tenth.
+#[derive(Debug)]
+pub struct Times([Cell<u64>; CLASSES]);
+
+const CLASSES: usize = 8 * 40;
+
+impl Times {
+    fn new() -> Times {
+        Times([const { Cell::new(0) }; CLASSES])
+    }
+
+    fn add(&self, time: Duration) {
+        let class = (time.as_nanos().max(1) as f64).log2() * 8.0;
+        add(&self.0[(class as usize).min(CLASSES - 1)], 1);
+    }
+
+    /// The time that so much of all (0.5: half) took at most; None where nothing was measured.
+    pub fn quantile(&self, part: f64) -> Option<Duration> {
+        let all: u64 = self.0.iter().map(Cell::get).sum();
+        let wanted = (all as f64 * part).ceil().max(1.0) as u64;
+        let mut so_far = 0;
+        let class = self.0.iter().position(|count| {
+            so_far += count.get();
+            so_far >= wanted
+        })?;
+        Some(Duration::from_nanos(((class + 1) as f64 / 8.0).exp2() as u64))
+    }
+
+    /// The counts of the classes that have any, as text, and from it.
+    pub fn to_text(&self) -> String {
+        let some = self.0.iter().enumerate().filter(|(_, count)| count.get() > 0);
+        some.map(|(class, count)| format!("{class}:{}", count.get())).collect::<Vec<_>>().join(" ")
+    }
+
+    pub fn from_texts<'a>(texts: impl Iterator<Item = &'a str>) -> Times {
+        let times = Times::new();
+        for (class, count) in texts.flat_map(str::split_whitespace).filter_map(|one| one.split_once(':')) {
+            if let (Ok(class), Ok(count)) = (class.parse::<usize>(), count.parse()) {
+                times.0.get(class).inspect(|cell| add(cell, count));
+            }
+        }
+        times
+    }
+}
+
+impl Default for Tally {
+    fn default() -> Tally {
+        Tally { points: Cell::default(), instructions: Cell::default(), found: Default::default(), times: Times::new() }
+    }
 }
 
 fn add(to: &Cell<u64>, n: u64) {
@@ -55,6 +108,15 @@ impl Tally {
     /// One point is done.
     pub fn point(&self) {
         add(&self.points, 1);
+    }
+
+    /// From a kill until a survivor had found all well and at work took so long.
+    pub fn took(&self, time: Duration) {
+        self.times.add(time);
+    }
+
+    pub fn times(&self) -> &Times {
+        &self.times
     }
 
     /// The last `n` points will be done again.
@@ -88,7 +150,7 @@ impl Tally {
     }
 
     fn words(&self) -> impl Iterator<Item = &Cell<u64>> {
-        [&self.points, &self.instructions].into_iter().chain(&self.found)
+        [&self.points, &self.instructions].into_iter().chain(&self.found).chain(&self.times.0)
     }
 
     /// By a worker, when it is done.

@@ -1,5 +1,6 @@
 //! What is done to a victim at a point, mode by mode.
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::board::Text;
 use super::campaign::{Extent, Mode, Records, slices};
@@ -94,8 +95,10 @@ impl<S, L> Lab<'_, S, L> {
         if trace.is_after_call(k) {
             self.check_inheritable(&victim, baseline)?;
         }
+        let killed = Instant::now();
         victim.kill();
         let seen = self.conclude(stage)?;
+        self.tally.took(killed.elapsed());
         self.tally.point();
         self.judge(&seen, &baseline.never, &baseline.happened, self.operation.allowed)
     }
@@ -230,6 +233,7 @@ impl<S, L> Lab<'_, S, L> {
         self.tally.point();
         let fits = fitting.iter().any(|one| one.said == seen.said)
             || (self.start.also)(&seen.said)
+            || (meanwhile.kept)(&others, &seen.said, dead)
             || (dead && (self.operation.allowed)(&seen.said));
         if !fits {
             let how = if resume { "went on" } else { "was killed" };
@@ -267,8 +271,10 @@ impl<S, L> Lab<'_, S, L> {
             let stage = dead()?;
             let mut second = self.recoverer(&stage)?;
             self.bring(&mut second, path, j, &stage)?;
+            let killed = Instant::now();
             second.kill();
             let seen = self.conclude(stage)?;
+            self.tally.took(killed.elapsed());
             self.tally.point();
             let judged = self.judge(&seen, &without, &with, allowed);
             judged.map_err(|f| Finding::new(f.kind, format!("recovery killed{}: {}", self.place(path, j), f.what)))?;

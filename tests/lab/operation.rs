@@ -68,6 +68,9 @@ pub struct Start<S: 'static> {
 pub struct Meanwhile<S: 'static> {
     pub act: fn(&S) -> String,
     pub allowed: fn(&str) -> bool,
+    /// What is right at the end where they were kept out of something: by what they have seen, what is seen then, and whether the
+    /// victim was killed.
+    pub kept: fn(&str, &str, bool) -> bool,
 }
 
 /// What somebody does who comes upon what the dead have left, and may be seen when that one dies over it.
@@ -184,7 +187,18 @@ impl<S, L> Operation<S, L> {
     }
 
     pub fn meanwhile(mut self, act: fn(&S) -> String, allowed: fn(&str) -> bool) -> Self {
-        self.meanwhile = Some(Meanwhile { act, allowed });
+        self.meanwhile = Some(Meanwhile { act, allowed, kept: |_, _, _| false });
+        self
+    }
+
+    /// As [`meanwhile`](Self::meanwhile), where others may be kept from something that the victim has in its hands.
+    pub fn meanwhile_without(
+        mut self,
+        act: fn(&S) -> String,
+        allowed: fn(&str) -> bool,
+        kept: fn(&str, &str, bool) -> bool,
+    ) -> Self {
+        self.meanwhile = Some(Meanwhile { act, allowed, kept });
         self
     }
 

@@ -98,7 +98,7 @@ pub fn readers_and_writers() {
     let (lock, word) = (Shared::new(RwLock::<[u64; 4]>::new([0; 4])).unwrap(), Word::new());
     by_threads(|number| {
         for n in 0..MANY {
-            if (n + number) % 4 == 0 {
+            if (n + number).is_multiple_of(4) {
                 let mut all = lock.write().unwrap();
                 all.iter_mut().for_each(|one| *one += 1);
                 word.set(word.get() + 1);

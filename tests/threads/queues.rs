@@ -145,14 +145,14 @@ pub fn pairs_both_ways() {
         scope.spawn(move || {
             while let Ok((n, words)) = there.recv() {
                 assert_eq!(words, vec![n; n as usize % 50]);
-                let file = (n % 10 == 0).then(|| File::open("/dev/null").unwrap().into());
+                let file = n.is_multiple_of(10).then(|| File::open("/dev/null").unwrap().into());
                 there.send((n, file)).unwrap();
             }
         });
         for n in 0..MANY {
             here.send((n, vec![n; n as usize % 50])).unwrap();
             let (answer, file) = here.recv().unwrap();
-            assert_eq!((answer, file.is_some()), (n, n % 10 == 0));
+            assert_eq!((answer, file.is_some()), (n, n.is_multiple_of(10)));
         }
         drop(here);
     });

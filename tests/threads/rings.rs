@@ -130,7 +130,7 @@ pub fn rings_of_bytes_in_place() {
                     assert_eq!(last[0], expected[end]);
                 }
                 // One in three comes again.
-                if n % 3 == 0 {
+                if n.is_multiple_of(3) {
                     found.leave();
                     assert_eq!(rx.recv(), Ok(expected));
                 }

@@ -32,6 +32,8 @@ pub struct Home {
     sender: RefCell<Option<Sender>>,
     receiver: RefCell<Option<Receiver>>,
     page: Shared<Page>,
+    /// What the victim sends, in bytes.
+    length: usize,
 }
 
 fn message(n: usize, len: usize) -> Vec<u8> {
@@ -57,7 +59,7 @@ fn home<const SENT: usize, const RECEIVED: usize>() -> Home {
     sender.set_spin(Spin::Never);
     receiver.set_spin(Spin::Never);
     let page = Shared::new(Page { gate: Gate::new(), got: AtomicU64::new(0) }).expect("shared memory");
-    Home { sender: RefCell::new(Some(sender)), receiver: RefCell::new(Some(receiver)), page }
+    Home { sender: RefCell::new(Some(sender)), receiver: RefCell::new(Some(receiver)), page, length: SOME + 9 }
 }
 
 fn sender(home: &Home) -> Sender {
@@ -161,6 +163,10 @@ fn from_sending<L>(operation: Operation<Home, L>) -> Operation<Home, L> {
         .from(Start::new("empty", home::<0, 0>))
         .from(Start::new("one there", home::<1, 0>))
         .from(Start::new("about to wrap", home::<2, 1>))
+        .from(Start::new("empty, about to wrap", home::<2, 2>))
+        .from(Start::new("empty, wrapped", home::<3, 3>))
+        .from(Start::new("one there, wrapped", home::<3, 2>))
+        .from(Start::new("little room", home::<2, 0>).beside(receive_behind_the_gate))
         .from(Start::new("empty, received from asleep", home::<2, 2>).behind(receive))
 }
 
@@ -169,7 +175,6 @@ pub fn send() -> Operation<Home, (Sender, Vec<u8>)> {
         let _ = sender.send(message);
     };
     from_sending(Operation::new("bytes send", |home| (sender(home), message(9, SOME + 9)), act, look))
-        .from(Start::new("full, received from later", home::<2, 0>).beside(receive_behind_the_gate))
         .from(Start::new("full, closed later", home::<2, 0>).beside(close_receiver_behind_the_gate))
 }
 
@@ -210,6 +215,10 @@ fn from_receiving<L>(operation: Operation<Home, L>) -> Operation<Home, L> {
         .from(Start::new("one there", home::<1, 0>))
         .from(Start::new("two there", home::<2, 0>))
         .from(Start::new("wrapped", home::<4, 2>))
+        .from(Start::new("one there, about to wrap", home::<3, 2>))
+        .from(Start::new("two there, about to wrap", home::<3, 1>))
+        .from(Start::new("one there, wrapped", home::<4, 3>))
+        .from(Start::new("one there, wrapped twice", home::<6, 5>))
         .from(Start::new("full, sent to asleep", home::<2, 0>).behind(send_one))
 }
 
@@ -239,4 +248,97 @@ pub fn peek() -> Operation<Home, Receiver> {
         }
     };
     from_receiving(Operation::new("bytes peek, read, drop", receiver, act, look))
+}
+
+// ------------------------------------------------------------------------- beside others, and after one who died healing
+
+/// A ring with messages of `LEN` bytes in it.
+fn filled<const LEN: usize, const SENT: usize, const RECEIVED: usize>() -> Home {
+    let home = home::<0, 0>();
+    let (mut sender, mut receiver) = (home.sender.borrow_mut(), home.receiver.borrow_mut());
+    let (Some(tx), Some(rx)) = (sender.as_mut(), receiver.as_mut()) else { unreachable!("both are there") };
+    for n in 1..=SENT {
+        tx.send(&message(n, LEN)).expect("there is room");
+        if n <= RECEIVED {
+            assert_eq!(rx.recv().expect("it was sent").len(), LEN);
+        }
+    }
+    drop((sender, receiver));
+    Home { length: LEN, ..home }
+}
+
+fn from_alone<L>(operation: Operation<Home, L>) -> Operation<Home, L> {
+    operation
+        .warm(warm)
+        .from(Start::new("empty, of nothing", filled::<0, 0, 0>))
+        .from(Start::new("some of nothing", filled::<0, 3, 0>))
+        .from(Start::new("one of a byte", filled::<1, 1, 0>))
+        .from(Start::new("some of 8 bytes", filled::<8, 5, 2>))
+        .from(Start::new("some of 24 bytes", filled::<24, 9, 5>))
+        .from(Start::new("about to wrap", filled::<1350, 2, 1>))
+        .from(Start::new("full", filled::<1350, 3, 0>))
+        .from(Start::new("empty, of all its room", filled::<4088, 1, 1>))
+        .from(Start::new("full of one", filled::<4088, 1, 0>))
+}
+
+/// All that is there.
+fn receive_all(home: &Home) -> String {
+    let mut receiver = receiver(home);
+    let mut there = Vec::new();
+    while let Ok(message) = receiver.try_recv() {
+        there.push(number(&message));
+    }
+    std::mem::forget(receiver);
+    format!("{there:?}")
+}
+
+/// As many as there is room for, up to some.
+fn send_all(home: &Home) -> String {
+    let mut sender = sender(home);
+    let sent = (50..53).take_while(|&n| sender.try_send(&message(n, 1000 + n)).is_ok()).count();
+    std::mem::forget(sender);
+    format!("{sent} sent")
+}
+
+pub fn send_alone() -> Operation<Home, (Sender, Vec<u8>)> {
+    let act = |_: &Home, (sender, message): &mut (Sender, Vec<u8>)| {
+        let _ = sender.try_send(message);
+    };
+    let sit = |home: &Home| {
+        let receiver = receiver(home);
+        home.receiver.replace(Some(receiver));
+    };
+    let receive = |home: &Home| {
+        let mut receiver = home.receiver.take().expect("it has sat down");
+        // Received when it is dropped.
+        drop(receiver.peek());
+        std::mem::forget(receiver);
+    };
+    from_alone(Operation::new("bytes try_send", |home| (sender(home), message(9, home.length)), act, look))
+        .meanwhile(receive_all, |_| false)
+        .recovery(sit, receive, |_| false)
+}
+
+/// As [`look`], where it makes no difference whether the sender lives: one comes to make good, and may be killed.
+fn look_at_the_ring(home: &Home) -> String {
+    look(home).replace("], died,", "], empty,")
+}
+
+pub fn recv_alone() -> Operation<Home, (Receiver, Vec<u8>)> {
+    let act = |_: &Home, (receiver, message): &mut (Receiver, Vec<u8>)| {
+        let _ = receiver.try_recv_into(message);
+    };
+    let sit = |home: &Home| {
+        let sender = sender(home);
+        home.sender.replace(Some(sender));
+    };
+    let send = |home: &Home| {
+        let mut sender = home.sender.take().expect("it has sat down");
+        let _ = sender.send(&[70; 1]);
+        std::mem::forget(sender);
+    };
+    let prepare = |home: &Home| (receiver(home), Vec::with_capacity(LONG));
+    from_alone(Operation::new("bytes try_recv_into", prepare, act, look_at_the_ring))
+        .meanwhile(send_all, |_| false)
+        .recovery(sit, send, |_| false)
 }

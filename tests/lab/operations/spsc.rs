@@ -237,6 +237,7 @@ fn from_sending<T: Load, L>(operation: Operation<Home<T>, L>) -> Operation<Home<
         .warm(warm::<T>)
         .wake(|home| home.page.gate.open())
         .from(Start::new("empty", home::<T, 0, 0>))
+        .from(Start::new("empty, wrapped", home::<T, 5, 5>))
         .from(Start::new("one there", home::<T, 1, 0>))
         .from(Start::new("half full", home::<T, 2, 0>))
         .from(Start::new("one room left", home::<T, 3, 0>))
@@ -354,6 +355,7 @@ fn from_receiving<T: Load, L>(operation: Operation<Home<T>, L>) -> Operation<Hom
         .from(Start::new("one there", home::<T, 1, 0>))
         .from(Start::new("half full", home::<T, 2, 0>))
         .from(Start::new("about to wrap", home::<T, 8, 6>))
+        .from(Start::new("half full, wrapped", home::<T, 6, 4>))
         .from(Start::new("full", home::<T, 4, 0>))
         .from(Start::new("full, wrapped", home::<T, 7, 3>))
         .from(Start::new("full, sent to asleep", home::<T, 4, 0>).behind(send_one))
@@ -417,4 +419,84 @@ pub fn close_receiver() -> Operation<Home<u64>, Option<Receiver<u64>>> {
     let act = |_: &Home<u64>, receiver: &mut Option<Receiver<u64>>| drop(receiver.take());
     let prepare = |home: &Home<u64>| Some(receiver(home));
     from_receiving(Operation::new("spsc Receiver::drop", prepare, act, look_of_sender))
+}
+
+// ------------------------------------------------------------------------- beside others, and after one who died healing
+
+/// The ways to find it, with nobody else there: others come when the victim stands still.
+fn from_alone<T: Load, L>(operation: Operation<Home<T>, L>) -> Operation<Home<T>, L> {
+    operation
+        .warm(warm::<T>)
+        .from(Start::new("empty", home::<T, 0, 0>))
+        .from(Start::new("empty, wrapped", home::<T, 5, 5>))
+        .from(Start::new("one there", home::<T, 1, 0>))
+        .from(Start::new("half full", home::<T, 2, 0>))
+        .from(Start::new("one room left", home::<T, 3, 0>))
+        .from(Start::new("about to wrap", home::<T, 7, 6>))
+        .from(Start::new("full", home::<T, 4, 0>))
+        .from(Start::new("full, wrapped", home::<T, 7, 3>))
+}
+
+/// All that is there.
+fn receive_all<T: Load>(home: &Home<T>) -> String {
+    let mut receiver = receiver(home);
+    let mut there = Vec::new();
+    while let Ok(value) = receiver.try_recv() {
+        there.push(value.number());
+    }
+    std::mem::forget(receiver);
+    format!("{there:?}")
+}
+
+/// As many as there is room for.
+fn send_all<T: Load>(home: &Home<T>) -> String {
+    let mut sender = sender(home);
+    let sent = (50..60).take_while(|&n| sender.try_send(T::of(n)).is_ok()).count();
+    std::mem::forget(sender);
+    format!("{sent} sent")
+}
+
+/// Beside a sender; a receiver comes upon a dead one.
+pub fn send_alone<T: Load>(name: &'static str) -> Operation<Home<T>, Sender<T>> {
+    let act = |_: &Home<T>, sender: &mut Sender<T>| {
+        let _ = sender.try_send(T::of(9));
+    };
+    let sit = |home: &Home<T>| {
+        let receiver = receiver(home);
+        home.receiver.replace(Some(receiver));
+    };
+    let receive = |home: &Home<T>| {
+        let mut receiver = home.receiver.take().expect("it has sat down");
+        let _ = receiver.recv();
+        std::mem::forget(receiver);
+    };
+    from_alone(Operation::new(name, sender, act, look))
+        .meanwhile(receive_all, |_| false)
+        .recovery(sit, receive, |_| false)
+}
+
+/// As [`look`], where it makes no difference whether the sender lives: one comes to make good, and may be killed.
+fn look_at_the_ring<T: Load>(home: &Home<T>) -> String {
+    look(home).replace("], died,", "], empty,")
+}
+
+/// Beside a receiver; a sender comes upon a dead one.
+pub fn recv_alone<T: Load>(name: &'static str) -> Operation<Home<T>, Receiver<T>> {
+    let act = |_: &Home<T>, receiver: &mut Receiver<T>| {
+        let _ = receiver.try_recv();
+    };
+    let sit = |home: &Home<T>| {
+        let sender = sender(home);
+        home.sender.replace(Some(sender));
+    };
+    let send = |home: &Home<T>| {
+        let mut sender = home.sender.take().expect("it has sat down");
+        let _ = sender.send(T::of(70));
+        std::mem::forget(sender);
+    };
+    from_alone(Operation::new(name, receiver, act, look_at_the_ring)).meanwhile(send_all, |_| false).recovery(
+        sit,
+        send,
+        |_| false,
+    )
 }
