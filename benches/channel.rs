@@ -16,12 +16,10 @@ mod support;
 use figures::{Figures, version};
 use floors::Then;
 use ours::{CAPACITY, MIB};
-use support::{Goal, Table, so_many, wanted};
+use support::{Goal, Table, so_many};
 use tine::channel::Spin;
 
 const PAIRS: usize = 51;
-
-type Part = fn(&mut Figures);
 
 fn main() {
     // Asked for backtraces, every child is given a file for its own.
@@ -30,15 +28,13 @@ fn main() {
     let about = "Between processes, one CPU each where there are enough, against the least that the same work can cost. \
                  Made by a benchmark; how to read it is told in `benches/README.md`.";
     let versions = [("tine", version(include_str!("../Cargo.lock"), "tine"))];
-    let mut figures = Figures::new("channel.md", "Channels against floors", about, &versions);
-    let parts: [(&str, Part); 5] =
-        [("round-trip", round_trip), ("spsc", spsc), ("mpmc", mpmc), ("large", large), ("wake", wake)];
-    for (name, part) in parts {
-        if wanted(name) {
-            part(&mut figures);
-        }
-    }
-    figures.end();
+    Figures::new("channel.md", "Channels against floors", about, &versions).run(&[
+        ("round-trip", round_trip),
+        ("spsc", spsc),
+        ("mpmc", mpmc),
+        ("large", large),
+        ("wake", wake),
+    ]);
 }
 
 fn round_trip(figures: &mut Figures) {
@@ -46,7 +42,7 @@ fn round_trip(figures: &mut Figures) {
         .per(1000)
         .row("spsc, spinning", Goal::AtMost(1.1), || ours::round_trips(Spin::Always))
         .row("spsc, as it is made", Goal::None, || ours::round_trips(Spin::Adaptive));
-    figures.table(&table.measure(PAIRS));
+    figures.table(&table.measure(2 * PAIRS));
 }
 
 fn spsc(figures: &mut Figures) {

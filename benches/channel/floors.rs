@@ -31,7 +31,7 @@ fn wait_for(word: &AtomicU64, value: u64) {
 
 /// A thousand round trips of two processes, each of which writes a word of its own.
 pub fn round_trips() -> Duration {
-    let n = so_many(20_000);
+    let n = so_many(5_000);
     let words = words();
     let [ask, answer] = LINES.map(|line| &words[line]);
     let (mut asked, mut answered) = (0, 0);

@@ -22,7 +22,7 @@ pub const MIB: usize = 1 << 20;
 
 /// A thousand round trips of 8 bytes, over two rings.
 pub fn round_trips(spin: Spin) -> Duration {
-    let n = so_many(20_000);
+    let n = so_many(5_000);
     let (mut ask, mut asked) = spsc::channel::<u64>(64).expect("memory");
     let (mut answer, mut answered) = spsc::channel::<u64>(64).expect("memory");
     asked.set_spin(spin);

@@ -46,7 +46,7 @@ fn read(rx: &mut Consumer<u64>) -> u64 {
 }
 
 pub fn shaq_round_trips() -> Duration {
-    let n = so_many(20_000);
+    let n = so_many(5_000);
     let (mut ask, mut asked) = shaq_pair(64);
     let (mut answer, mut answered) = shaq_pair(64);
     let near = steps(64, n, move |i| {
