@@ -76,12 +76,14 @@ fn large(figures: &mut Figures) {
     let table = Table::new("Messages of 1 MiB, written once, read in place", "four buffers, a counter", || {
         floors::hand_off(MIB, n, Then::Read)
     })
+    .per(1000)
     .bytes(MIB as u64)
     .row("bytes, both ends trust", Goal::None, || ours::large_in_place(MIB, n));
     figures.table(&table.measure(PAIRS));
     let table = Table::new("Messages of 1 MiB, written once, copied out", "four buffers, a counter, memcpy", || {
         floors::hand_off(MIB, n, Then::CopyOut)
     })
+    .per(1000)
     .bytes(MIB as u64)
     // 0.9 times the speed.
     .row("bytes, recv_into", Goal::AtMost(1.11), || ours::large_copied_out(MIB, n))

@@ -84,7 +84,7 @@ fn spsc(figures: &mut Figures) {
     .row("shaq spsc", Goal::AtLeast(15.0), others::shaq_stream)
     .row("crossbeam-channel (threads)", Goal::None, || threads::crossbeam_many(1, 1, CAPACITY))
     .row("cloudtoid-interprocess", Goal::None, || others::cloudtoid_many(1, 1, CAPACITY))
-    .row("pipe", Goal::None, || floors::pipe(8, so_many(5_000)) * 1000)
+    .row("pipe", Goal::None, || floors::pipe(8, so_many(5_000)))
     .row("ipc-channel", Goal::None, others::ipc_stream);
     let table = with_iceoryx!(table, Goal::None, iceoryx::stream);
     figures.table(&table.measure(PAIRS));
@@ -134,6 +134,7 @@ fn large(figures: &mut Figures) {
     let (n, few) = (so_many(32), so_many(8));
     let table =
         Table::new("Messages of 1 MiB, written once, read in place", "tine bytes", || ours::large_in_place(MIB, n))
+            .per(1000)
             .bytes(MIB as u64)
             .row("four buffers, a counter: the floor", Goal::None, || floors::hand_off(MIB, n, Then::Read));
     let table = with_iceoryx!(table, Goal::AtLeast(1.0), || iceoryx::large(MIB, n));

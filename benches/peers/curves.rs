@@ -107,11 +107,11 @@ fn capacity(figures: &mut Figures) {
 
 fn size(figures: &mut Figures) {
     const WHAT: [(&str, Slice); 5] = [
-        ("tine bytes, in place", |len| ours::large_in_place(len, times(len)).as_secs_f64()),
-        ("four buffers, a counter", |len| floors::hand_off(len, times(len), Then::Read).as_secs_f64()),
-        ("tine bytes, copied", |len| ours::large_copied(len, times(len)).as_secs_f64()),
-        ("four buffers, a counter, memcpy", |len| floors::hand_off(len, times(len), Then::CopyOut).as_secs_f64()),
-        ("pipe", |len| floors::pipe(len, (times(len) / 8).max(2)).as_secs_f64()),
+        ("tine bytes, in place", |len| each(ours::large_in_place(len, times(len)))),
+        ("four buffers, a counter", |len| each(floors::hand_off(len, times(len), Then::Read))),
+        ("tine bytes, copied", |len| each(ours::large_copied(len, times(len)))),
+        ("four buffers, a counter, memcpy", |len| each(floors::hand_off(len, times(len), Then::CopyOut))),
+        ("pipe", |len| each(floors::pipe(len, (times(len) / 8).max(2)))),
     ];
     /// In a slice.
     fn times(len: usize) -> u32 {

@@ -37,14 +37,17 @@ impl Picture<'_> {
     /// Prints a table, and adds it with the picture to the document.
     pub fn show(&self, figures: &mut Figures, curves: &[Curve]) {
         println!("\n{}", self.title);
-        println!("{:<34} {}", self.x, curves.iter().map(|curve| format!("{:>18.18}", curve.name)).collect::<String>());
+        let width = |curve: &Curve| curve.name.chars().count().max(10) + 2;
+        let names: String = curves.iter().map(|curve| format!("{:>1$}", curve.name, width(curve))).collect();
+        println!("{:<20}{names}", self.x);
         let mut table = format!("| {} |", self.x);
         curves.iter().for_each(|curve| table += &format!(" {} |", curve.name));
         table += &format!("\n|---:|{}\n", "---:|".repeat(curves.len()));
         for (row, &(x, _)) in curves[0].points.iter().enumerate() {
             let x = (self.scale)(x as usize);
             let cells: Vec<_> = curves.iter().map(|curve| in_words(curve.points[row].1)).collect();
-            println!("{x:<34} {}", cells.iter().map(|cell| format!("{cell:>18}")).collect::<String>());
+            let in_columns = cells.iter().zip(curves).map(|(cell, curve)| format!("{cell:>0$}", width(curve)));
+            println!("{x:<20}{}", in_columns.collect::<String>());
             table += &format!("| {x} | {} |\n", cells.join(" | "));
         }
         figures.add(&format!("## {}\n", self.title));
