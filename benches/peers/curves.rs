@@ -98,6 +98,7 @@ fn capacity(figures: &mut Figures) {
         file: "capacity.svg",
         title: "8 bytes, one by one, as the capacity grows",
         x: "capacity, messages",
+        base: 4.0,
         y: "nanoseconds a message",
         unit: 1e-9,
         scale: &|x| x.to_string(),
@@ -122,6 +123,7 @@ fn size(figures: &mut Figures) {
         file: "size.svg",
         title: "One message, as it grows",
         x: "bytes",
+        base: 4.0,
         y: "microseconds a message",
         unit: 1e-6,
         scale: &|x| match x {
@@ -146,6 +148,7 @@ fn number(figures: &mut Figures) {
         file: "number.svg",
         title: "8 bytes, as the number of channels grows",
         x: "channels",
+        base: 10.0,
         y: "microseconds",
         unit: 1e-6,
         scale: &|x| x.to_string(),
