@@ -26,7 +26,7 @@ use ours::{CAPACITY, MIB};
 use support::{Goal, Table, so_many};
 use tine::channel::Spin;
 
-const PAIRS: usize = 25;
+const PAIRS: usize = 51;
 
 fn main() {
     // Asked for backtraces, every child is given a file for its own.
