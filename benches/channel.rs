@@ -16,12 +16,10 @@ mod support;
 use figures::{Figures, version};
 use floors::Then;
 use ours::{CAPACITY, MIB};
-use support::{Goal, Table, so_many, wanted};
+use support::{Goal, Table, so_many};
 use tine::channel::Spin;
 
 const PAIRS: usize = 51;
-
-type Part = fn(&mut Figures);
 
 fn main() {
     // Asked for backtraces, every child is given a file for its own.
@@ -30,15 +28,13 @@ fn main() {
     let about = "Between processes, one CPU each where there are enough, against the least that the same work can cost. \
                  Made by a benchmark; how to read it is told in `benches/README.md`.";
     let versions = [("tine", version(include_str!("../Cargo.lock"), "tine"))];
-    let mut figures = Figures::new("channel.md", "Channels against floors", about, &versions);
-    let parts: [(&str, Part); 5] =
-        [("round-trip", round_trip), ("spsc", spsc), ("mpmc", mpmc), ("large", large), ("wake", wake)];
-    for (name, part) in parts {
-        if wanted(name) {
-            part(&mut figures);
-        }
-    }
-    figures.end();
+    Figures::new("channel.md", "Channels against floors", about, &versions).run(&[
+        ("round-trip", round_trip),
+        ("spsc", spsc),
+        ("mpmc", mpmc),
+        ("large", large),
+        ("wake", wake),
+    ]);
 }
 
 fn round_trip(figures: &mut Figures) {
@@ -46,7 +42,7 @@ fn round_trip(figures: &mut Figures) {
         .per(1000)
         .row("spsc, spinning", Goal::AtMost(1.1), || ours::round_trips(Spin::Always))
         .row("spsc, as it is made", Goal::None, || ours::round_trips(Spin::Adaptive));
-    figures.table(&table.measure(PAIRS));
+    figures.table(&table.measure(2 * PAIRS));
 }
 
 fn spsc(figures: &mut Figures) {
@@ -80,12 +76,14 @@ fn large(figures: &mut Figures) {
     let table = Table::new("Messages of 1 MiB, written once, read in place", "four buffers, a counter", || {
         floors::hand_off(MIB, n, Then::Read)
     })
+    .per(1000)
     .bytes(MIB as u64)
     .row("bytes, both ends trust", Goal::None, || ours::large_in_place(MIB, n));
     figures.table(&table.measure(PAIRS));
     let table = Table::new("Messages of 1 MiB, written once, copied out", "four buffers, a counter, memcpy", || {
         floors::hand_off(MIB, n, Then::CopyOut)
     })
+    .per(1000)
     .bytes(MIB as u64)
     // 0.9 times the speed.
     .row("bytes, recv_into", Goal::AtMost(1.11), || ours::large_copied_out(MIB, n))

@@ -31,7 +31,7 @@ fn wait_for(word: &AtomicU64, value: u64) {
 
 /// A thousand round trips of two processes, each of which writes a word of its own.
 pub fn round_trips() -> Duration {
-    let n = so_many(20_000);
+    let n = so_many(5_000);
     let words = words();
     let [ask, answer] = LINES.map(|line| &words[line]);
     let (mut asked, mut answered) = (0, 0);
@@ -100,11 +100,11 @@ pub enum Then {
 /// How many messages are on the way at most.
 const SLOTS: u64 = 4;
 
-/// One message of `len` bytes, written once into one of four shared buffers, which a counter hands over.
+/// A thousand messages of `len` bytes, written once into one of four shared buffers, which a counter hands over.
 pub fn hand_off(len: usize, n: u32, then: Then) -> Duration {
     let words = words();
     let [filled, emptied] = LINES.map(|line| &words[line]);
-    let buffers = Buffers::new(SLOTS as usize, len);
+    let buffers = Buffers::new(SLOTS as usize, len.next_multiple_of(64));
     let place = |i: u64| buffers.place((i % SLOTS) as usize);
     let (mut sent, mut received) = (0, 0);
     let sender = steps(SLOTS as u32, n, move |i| {
@@ -131,7 +131,7 @@ pub fn hand_off(len: usize, n: u32, then: Then) -> Duration {
         }
         emptied.store(received, Ordering::Release);
     });
-    forked(vec![sender, receiver]) / n
+    thousand(forked(vec![sender, receiver]), n)
 }
 
 /// Memory that is shared with all children.
@@ -166,7 +166,7 @@ impl Drop for Buffers {
     }
 }
 
-/// One message of `len` bytes through a pipe.
+/// A thousand messages of `len` bytes through a pipe.
 pub fn pipe(len: usize, n: u32) -> Duration {
     use std::io::{Read, Write};
     let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
@@ -177,7 +177,7 @@ pub fn pipe(len: usize, n: u32) -> Duration {
         reader.read_exact(&mut copy).expect("the writer lives");
         black_box(&copy);
     });
-    forked(vec![sender, receiver]) / n
+    thousand(forked(vec![sender, receiver]), n)
 }
 
 /// A thousand round trips of 8 bytes through two pipes.

@@ -22,7 +22,7 @@ pub const MIB: usize = 1 << 20;
 
 /// A thousand round trips of 8 bytes, over two rings.
 pub fn round_trips(spin: Spin) -> Duration {
-    let n = so_many(20_000);
+    let n = so_many(5_000);
     let (mut ask, mut asked) = spsc::channel::<u64>(64).expect("memory");
     let (mut answer, mut answered) = spsc::channel::<u64>(64).expect("memory");
     asked.set_spin(spin);
@@ -155,7 +155,7 @@ pub fn ring_for(message: usize) -> usize {
     (4 * message).max(1 << 16)
 }
 
-/// One message of `len` bytes, written once, in the ring, and read there.
+/// A thousand messages of `len` bytes, written once, in the ring, and read there.
 pub fn large_in_place(len: usize, n: u32) -> Duration {
     let (tx, rx) = bytes::channel(ring_for(len)).expect("memory");
     // SAFETY: both ends are used by these functions only, which write to nothing but by them.
@@ -169,10 +169,10 @@ pub fn large_in_place(len: usize, n: u32) -> Duration {
     let receiver = steps(warm, n, move |_| {
         black_box(read(&rx.peek().expect("the sender lives")));
     });
-    spawned(vec![sender, receiver]) / n
+    thousand(spawned(vec![sender, receiver]), n)
 }
 
-/// One message of `len` bytes, written once, in the ring, and copied out of it, into memory that is there.
+/// A thousand messages of `len` bytes, written once, in the ring, and copied out of it, into memory that is there.
 pub fn large_copied_out(len: usize, n: u32) -> Duration {
     let (tx, mut rx) = bytes::channel(ring_for(len)).expect("memory");
     // SAFETY: both ends are used by these functions only, which write to nothing but by them.
@@ -188,10 +188,10 @@ pub fn large_copied_out(len: usize, n: u32) -> Duration {
         assert_eq!(rx.recv_into(&mut copy), Ok(len));
         black_box(&copy);
     });
-    spawned(vec![sender, receiver]) / n
+    thousand(spawned(vec![sender, receiver]), n)
 }
 
-/// One message of `len` bytes, copied into the ring and out of it.
+/// A thousand messages of `len` bytes, copied into the ring and out of it.
 pub fn large_copied(len: usize, n: u32) -> Duration {
     let (mut tx, mut rx) = bytes::channel(ring_for(len)).expect("memory");
     let message = vec![7; len];
@@ -202,7 +202,7 @@ pub fn large_copied(len: usize, n: u32) -> Duration {
         assert_eq!(rx.recv_into(&mut copy), Ok(len));
         black_box(&copy);
     });
-    spawned(vec![sender, receiver]) / n
+    thousand(spawned(vec![sender, receiver]), n)
 }
 
 /// So many messages go once through the ring, and some.

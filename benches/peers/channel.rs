@@ -23,10 +23,10 @@ mod threads;
 use figures::{Figures, version};
 use floors::Then;
 use ours::{CAPACITY, MIB};
-use support::{Goal, Table, so_many, wanted};
+use support::{Goal, Table, so_many};
 use tine::channel::Spin;
 
-const PAIRS: usize = 25;
+const PAIRS: usize = 51;
 
 fn main() {
     // Asked for backtraces, every child is given a file for its own.
@@ -34,20 +34,17 @@ fn main() {
     unsafe { std::env::remove_var("RUST_BACKTRACE") };
     let about = "tine between processes, its peers between processes or, where it says so, between threads; one CPU each where there \
                  are enough. Made by a benchmark; how to read it is told in `benches/README.md`.";
-    let peers = ["tine", "rtrb", "crossbeam-channel", "shaq", "cloudtoid-interprocess", "iceoryx2"];
-    let version_of = |peer| (peer, version(include_str!("Cargo.lock"), peer));
-    let mut versions = peers.map(version_of).to_vec();
-    // There is another one, on which procspawn depends.
-    versions.push(("ipc-channel", "0.23.1".into()));
-    let mut figures = Figures::new("channel-peers.md", "Channels beside others", about, &versions);
-    let parts: [(&str, fn(&mut Figures)); 5] =
-        [("round-trip", round_trip), ("spsc", spsc), ("mpmc", mpmc), ("queue", queue), ("large", large)];
-    for (name, part) in parts {
-        if wanted(name) {
-            part(&mut figures);
-        }
-    }
-    figures.end();
+    let lock = include_str!("Cargo.lock");
+    let peers = ["tine", "rtrb", "crossbeam-channel", "shaq", "cloudtoid-interprocess", "ipc-channel", "iceoryx2"];
+    let built = |peer: &&str| *peer != "iceoryx2" || cfg!(feature = "iceoryx2");
+    let versions: Vec<_> = peers.into_iter().filter(built).map(|peer| (peer, version(lock, peer))).collect();
+    Figures::new("channel-peers.md", "Channels beside others", about, &versions).run(&[
+        ("round-trip", round_trip),
+        ("spsc", spsc),
+        ("mpmc", mpmc),
+        ("queue", queue),
+        ("large", large),
+    ]);
 }
 
 /// Adds the row of iceoryx2, if it was built.
@@ -87,7 +84,7 @@ fn spsc(figures: &mut Figures) {
     .row("shaq spsc", Goal::AtLeast(15.0), others::shaq_stream)
     .row("crossbeam-channel (threads)", Goal::None, || threads::crossbeam_many(1, 1, CAPACITY))
     .row("cloudtoid-interprocess", Goal::None, || others::cloudtoid_many(1, 1, CAPACITY))
-    .row("pipe", Goal::None, || floors::pipe(8, so_many(5_000)) * 1000)
+    .row("pipe", Goal::None, || floors::pipe(8, so_many(5_000)))
     .row("ipc-channel", Goal::None, others::ipc_stream);
     let table = with_iceoryx!(table, Goal::None, iceoryx::stream);
     figures.table(&table.measure(PAIRS));
@@ -137,6 +134,7 @@ fn large(figures: &mut Figures) {
     let (n, few) = (so_many(32), so_many(8));
     let table =
         Table::new("Messages of 1 MiB, written once, read in place", "tine bytes", || ours::large_in_place(MIB, n))
+            .per(1000)
             .bytes(MIB as u64)
             .row("four buffers, a counter: the floor", Goal::None, || floors::hand_off(MIB, n, Then::Read));
     let table = with_iceoryx!(table, Goal::AtLeast(1.0), || iceoryx::large(MIB, n));

@@ -20,14 +20,17 @@ mod support;
 #[path = "channel/threads.rs"]
 mod threads;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use draw::{Curve, Picture};
 use figures::{Figures, version};
 use floors::Then;
 use ours::MIB;
-use support::{quick, so_many, wanted};
+use support::{quick, so_many};
 use tine::channel::Spin;
+
+/// For one picture, more or less.
+const LIMIT: Duration = Duration::from_secs(40);
 
 fn main() {
     // Asked for backtraces, every child is given a file for its own.
@@ -36,24 +39,26 @@ fn main() {
     let about = "Medians of slices that were measured in turns, between processes but for those of threads. \
                  Made by a benchmark; how to read it is told in `benches/README.md`.";
     let versions = ["tine", "rtrb", "crossbeam-channel"].map(|peer| (peer, version(include_str!("Cargo.lock"), peer)));
-    let mut figures = Figures::new("channel-curves.md", "Channels as they grow", about, &versions);
-    let parts: [(&str, fn(&mut Figures)); 3] = [("capacity", capacity), ("size", size), ("number", number)];
-    for (name, part) in parts {
-        if wanted(name) {
-            part(&mut figures);
-        }
-    }
-    figures.end();
+    Figures::new("channel-curves.md", "Channels as they grow", about, &versions).run(&[
+        ("capacity", capacity),
+        ("size", size),
+        ("number", number),
+    ]);
 }
 
 /// One of the things that are compared: measures one slice, and returns the time of one operation, in seconds.
 type Slice = fn(usize) -> f64;
 
-/// Measures each of `what` at each of `places`, in turns, and takes the medians.
+/// Measures each of `what` at each of `places`, in turns, and takes the medians. Fewer rounds where they take too long.
 fn curves(what: &[(&'static str, Slice)], places: &[usize], rounds: usize) -> Vec<Curve> {
     let rounds = if quick() { 1 } else { rounds };
     let mut times = vec![vec![Vec::new(); places.len()]; what.len()];
-    for _ in 0..rounds {
+    let start = Instant::now();
+    for round in 0..rounds {
+        if start.elapsed() > LIMIT {
+            println!("\nonly {round} rounds of {rounds}: the time was up");
+            break;
+        }
         for (place, &x) in places.iter().enumerate() {
             for ((_, slice), times) in what.iter().zip(&mut times) {
                 times[place].push(slice(x));
@@ -88,11 +93,12 @@ fn capacity(figures: &mut Figures) {
     fn few(capacity: usize) -> u32 {
         if capacity < 64 { 20_000 } else { 200_000 }
     }
-    let places: Vec<_> = (0..=20).step_by(2).map(|power| 1 << power).collect();
+    let places: Vec<_> = (0..=18).step_by(2).map(|power| 1 << power).collect();
     let picture = Picture {
         file: "capacity.svg",
         title: "8 bytes, one by one, as the capacity grows",
         x: "capacity, messages",
+        base: 4.0,
         y: "nanoseconds a message",
         unit: 1e-9,
         scale: &|x| x.to_string(),
@@ -102,11 +108,11 @@ fn capacity(figures: &mut Figures) {
 
 fn size(figures: &mut Figures) {
     const WHAT: [(&str, Slice); 5] = [
-        ("tine bytes, in place", |len| ours::large_in_place(len, times(len)).as_secs_f64()),
-        ("four buffers, a counter", |len| floors::hand_off(len, times(len), Then::Read).as_secs_f64()),
-        ("tine bytes, copied", |len| ours::large_copied(len, times(len)).as_secs_f64()),
-        ("four buffers, a counter, memcpy", |len| floors::hand_off(len, times(len), Then::CopyOut).as_secs_f64()),
-        ("pipe", |len| floors::pipe(len, (times(len) / 8).max(2)).as_secs_f64()),
+        ("tine bytes, in place", |len| each(ours::large_in_place(len, times(len)))),
+        ("four buffers, a counter", |len| each(floors::hand_off(len, times(len), Then::Read))),
+        ("tine bytes, copied", |len| each(ours::large_copied(len, times(len)))),
+        ("four buffers, a counter, memcpy", |len| each(floors::hand_off(len, times(len), Then::CopyOut))),
+        ("pipe", |len| each(floors::pipe(len, (times(len) / 8).max(2)))),
     ];
     /// In a slice.
     fn times(len: usize) -> u32 {
@@ -117,6 +123,7 @@ fn size(figures: &mut Figures) {
         file: "size.svg",
         title: "One message, as it grows",
         x: "bytes",
+        base: 4.0,
         y: "microseconds a message",
         unit: 1e-6,
         scale: &|x| match x {
@@ -141,6 +148,7 @@ fn number(figures: &mut Figures) {
         file: "number.svg",
         title: "8 bytes, as the number of channels grows",
         x: "channels",
+        base: 10.0,
         y: "microseconds",
         unit: 1e-6,
         scale: &|x| x.to_string(),

@@ -5,7 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::support::{Measured, quick};
+use crate::support::{Measured, quick, wanted};
+
+/// A part of a benchmark.
+pub type Measure = fn(&mut Figures);
 
 /// A document that is made while the tables are printed. It is written if that was asked for, by `--write`.
 pub struct Figures {
@@ -30,6 +33,12 @@ impl Figures {
         Figures { file, text, write }
     }
 
+    /// Measures those of the parts that were asked for, by name, and ends.
+    pub fn run(mut self, parts: &[(&str, Measure)]) {
+        parts.iter().filter(|(name, _)| wanted(name)).for_each(|(_, measure)| measure(&mut self));
+        self.end();
+    }
+
     pub fn table(&mut self, table: &Measured) {
         table.print();
         self.add(&table.markdown());
@@ -51,11 +60,7 @@ impl Figures {
         self.add(&format!("![{title}]({file})\n"));
     }
 
-    pub fn is_written(&self) -> bool {
-        self.write
-    }
-
-    pub fn end(self) {
+    fn end(self) {
         if self.write {
             let path = directory().join(self.file);
             fs::write(&path, self.text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -73,11 +78,11 @@ fn directory() -> PathBuf {
     figures
 }
 
-/// The version of a package that a lock file names.
+/// The version of a package that a lock file names; of several, the newest, which is the last.
 pub fn version(lock: &str, package: &str) -> String {
-    let mut lines = lock.lines().skip_while(|line| *line != format!("name = \"{package}\""));
-    let version = lines.nth(1).and_then(|line| line.strip_prefix("version = ")).expect("a version for each name");
-    version.trim_matches('"').to_owned()
+    let (_, rest) =
+        lock.rsplit_once(&format!("name = \"{package}\"\nversion = \"")).expect("a package of the lock file");
+    rest.split('"').next().expect("the first always is").to_owned()
 }
 
 /// Where, when, and by what compiler.

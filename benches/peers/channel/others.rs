@@ -46,7 +46,7 @@ fn read(rx: &mut Consumer<u64>) -> u64 {
 }
 
 pub fn shaq_round_trips() -> Duration {
-    let n = so_many(20_000);
+    let n = so_many(5_000);
     let (mut ask, mut asked) = shaq_pair(64);
     let (mut answer, mut answered) = shaq_pair(64);
     let near = steps(64, n, move |i| {
@@ -187,7 +187,7 @@ pub fn ipc_readings() -> Duration {
     thousand(forked(vec![sender, receiver]), n)
 }
 
-/// One message of `len` bytes, written once; read where it was received.
+/// A thousand messages of `len` bytes, written once; read where it was received.
 pub fn ipc_large(len: usize, n: u32) -> Duration {
     let (tx, rx) = ipc::bytes_channel().expect("a channel");
     let mut message = vec![0; len];
@@ -198,5 +198,5 @@ pub fn ipc_large(len: usize, n: u32) -> Duration {
     let receiver = steps(2, n, move |_| {
         black_box(crate::ours::read(&rx.recv().expect("the sender lives")));
     });
-    forked(vec![sender, receiver]) / n
+    thousand(forked(vec![sender, receiver]), n)
 }

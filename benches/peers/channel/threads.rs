@@ -25,7 +25,7 @@ fn pop(rx: &mut rtrb::Consumer<u64>) -> u64 {
 }
 
 pub fn rtrb_round_trips() -> Duration {
-    let n = so_many(20_000);
+    let n = so_many(5_000);
     let (mut ask, mut asked) = rtrb::RingBuffer::new(64);
     let (mut answer, mut answered) = rtrb::RingBuffer::new(64);
     let near = steps(64, n, move |i| {
@@ -82,7 +82,7 @@ pub fn rtrb_chunks(capacity: usize) -> Duration {
     let warm = (capacity / BATCH) as u32;
     let mut next = 0;
     let sender = steps(warm, batches, move |_| {
-        while let Err(_) = tx.write_chunk_uninit(BATCH).map(|chunk| chunk.fill_from_iter(next..)) {
+        while tx.write_chunk_uninit(BATCH).map(|chunk| chunk.fill_from_iter(next..)).is_err() {
             spin_loop();
         }
         next += BATCH as u64;

@@ -17,6 +17,8 @@ pub struct Picture<'a> {
     pub title: &'static str,
     pub x: &'static str,
     pub y: &'static str,
+    /// Its marks are at powers of this.
+    pub base: f64,
     /// What 1 on the second axis is, in seconds.
     pub unit: f64,
     /// How a place on the first axis is told.
@@ -37,14 +39,17 @@ impl Picture<'_> {
     /// Prints a table, and adds it with the picture to the document.
     pub fn show(&self, figures: &mut Figures, curves: &[Curve]) {
         println!("\n{}", self.title);
-        println!("{:<34} {}", self.x, curves.iter().map(|curve| format!("{:>18.18}", curve.name)).collect::<String>());
+        let width = |curve: &Curve| curve.name.chars().count().max(10) + 2;
+        let names: String = curves.iter().map(|curve| format!("{:>1$}", curve.name, width(curve))).collect();
+        println!("{:<20}{names}", self.x);
         let mut table = format!("| {} |", self.x);
         curves.iter().for_each(|curve| table += &format!(" {} |", curve.name));
         table += &format!("\n|---:|{}\n", "---:|".repeat(curves.len()));
         for (row, &(x, _)) in curves[0].points.iter().enumerate() {
             let x = (self.scale)(x as usize);
             let cells: Vec<_> = curves.iter().map(|curve| in_words(curve.points[row].1)).collect();
-            println!("{x:<34} {}", cells.iter().map(|cell| format!("{cell:>18}")).collect::<String>());
+            let in_columns = cells.iter().zip(curves).map(|(cell, curve)| format!("{cell:>0$}", width(curve)));
+            println!("{x:<20}{}", in_columns.collect::<String>());
             table += &format!("| {x} | {} |\n", cells.join(" | "));
         }
         figures.add(&format!("## {}\n", self.title));
@@ -64,17 +69,27 @@ impl Picture<'_> {
             points().map(of).fold((f64::MAX, f64::MIN), |(least, most), v| (least.min(v), most.max(v)))
         };
         let (x, y) = (bounds(&|point| point.0), bounds(&|point| point.1 / self.unit));
+        let end = |of: fn(&[(f64, f64)]) -> Option<&(f64, f64)>| {
+            curves.iter().filter_map(|curve| of(&curve.points)).map(|point| point.1).fold(0.0, f64::max)
+        };
+        let free_corner = match end(<[_]>::first) < end(<[_]>::last) {
+            true => SeriesLabelPosition::UpperLeft,
+            false => SeriesLabelPosition::UpperRight,
+        };
         let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
         root.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&root)
             .caption(self.title, ("sans-serif", 18))
             .margin(12)
+            .margin_right(30)
             .x_label_area_size(44)
             .y_label_area_size(64)
-            .build_cartesian_2d((x.0..x.1).log_scale(), (y.0 * 0.7..y.1 * 1.5).log_scale())?;
+            .build_cartesian_2d((x.0..x.1).log_scale().base(self.base), (y.0 * 0.7..y.1 * 1.5).log_scale())?;
         let number = |v: &f64| if *v < 1.0 { format!("{v}") } else { format!("{v:.0}") };
         chart
             .configure_mesh()
+            .x_max_light_lines(0)
+            .x_labels(15)
             .light_line_style(BLACK.mix(0.05))
             .bold_line_style(BLACK.mix(0.15))
             .x_desc(self.x)
@@ -93,7 +108,7 @@ impl Picture<'_> {
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
+            .position(free_corner)
             .background_style(WHITE.mix(0.8))
             .border_style(BLACK.mix(0.3))
             .label_font(("sans-serif", 13))
