@@ -134,6 +134,17 @@ impl<'a> Table<'a> {
         Peers::Alive
     }
 
+    /// For who closes an end of this side. The kernel is not asked.
+    fn strike_out_the_dead(&self, side: Side) {
+        for entry in self.used() {
+            // Acquire, Release: as in `look`.
+            let word = entry.load(Ordering::Acquire);
+            if Identity::from_word(word).is_some_and(|who| word & 1 == side as u64 && is_over(who, false)) {
+                let _ = entry.compare_exchange(word, 0, Ordering::Release, Ordering::Relaxed);
+            }
+        }
+    }
+
     fn look(&self, side: Side, sure: bool) -> Peers {
         let casualty = &self.casualties[side as usize];
         for entry in self.used() {
@@ -351,7 +362,9 @@ impl End {
         let next = heir.map_or(0, |heir| self.word(heir));
         let Some(entry) = self.entry(table) else { return Dropped::NotOwner };
         if heir.is_none() {
-            // Whoever died before, the last one has closed. Of those who die later it is noted later. Relaxed: published below.
+            // Whoever died before, the last one has closed; those whom nobody has found yet, too. Of those who die later it is noted
+            // later. Relaxed: published below.
+            table.strike_out_the_dead(self.side);
             table.casualties[self.side as usize].store(0, Ordering::Relaxed);
         }
         // Release: pairs with the Acquire in `adopt` and in `peers`. Failure: the word was overwritten, and stays so.

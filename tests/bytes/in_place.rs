@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tine::channel::bytes;
-use tine::channel::{SendError, TryRecvError};
+use tine::channel::{SendError, TryRecvError, TrySendError};
 use tine::process::SpawnError;
 
 use crate::cases;
@@ -70,8 +70,9 @@ fn a_reservation_is_a_writer() {
 
 fn a_reservation_longer_than_the_ring_is_a_mistake() {
     let (mut tx, mut rx) = bytes::channel(4096).unwrap();
-    let refused = catch_unwind(AssertUnwindSafe(|| drop(tx.reserve(4089))));
-    assert!(refused.is_err());
+    let refused = tx.reserve(4089).unwrap_err().to_string();
+    assert!(refused.contains("4089 bytes") && refused.contains("up to 4088"), "{refused}");
+    assert!(matches!(tx.try_reserve(4089), Err(TrySendError::Encode(..))));
     let refused = catch_unwind(AssertUnwindSafe(|| tx.reserve(3).unwrap().copy_from_slice(b"four")));
     assert!(refused.is_err());
     tx.send(b"goes on").unwrap();

@@ -122,7 +122,9 @@ fn reserved_room_is_sent_by_its_commit_only() {
     assert_eq!(tx.try_reserve(3).unwrap_err(), TrySendError::Full(()));
     assert_eq!(tx.try_reserve(2).unwrap().len(), 2);
     assert!(tx.reserve(0).unwrap().is_empty());
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(tx.reserve(5)))).unwrap_err();
+    let refused = tx.reserve(5).unwrap_err().to_string();
+    assert!(refused.contains("5 values") && refused.contains("which holds 4"), "{refused}");
+    assert!(matches!(tx.try_reserve(5), Err(TrySendError::Encode(..))));
 }
 
 fn peeked_values_stay_until_they_are_consumed() {

@@ -14,7 +14,7 @@ use crate::channel::park::{Spin, Until};
 use crate::channel::raw::Corrupt;
 use crate::channel::raw::bytes::{Frame, Sending};
 use crate::memory::cells::Cells;
-use crate::wire::Pass;
+use crate::wire::{EncodeError, Pass};
 
 /// The sending end of a ring of bytes. See [`channel`](super::channel).
 ///
@@ -51,13 +51,13 @@ impl Sender {
 
     /// Sends a message, if there is room for all of it now.
     ///
-    /// One longer than [`longest_in_place`](Self::longest_in_place) never is: there is no room for it at any one time.
-    ///
     /// # Errors
     ///
-    /// [`TrySendError::Full`], and as for [`send`](Self::send).
+    /// [`TrySendError::Full`], and as for [`send`](Self::send). [`Encode`](TrySendError::Encode) where it is longer than
+    /// [`longest_in_place`](Self::longest_in_place): there is no room for all of it at any one time.
     #[inline]
     pub fn try_send(&mut self, message: &[u8]) -> Result<(), TrySendError<()>> {
+        self.fits(message.len())?;
         self.put(&[message], Until::Now).map_err(not_at_once)
     }
 
@@ -99,12 +99,10 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send).
-    ///
-    /// # Panics
-    ///
-    /// If `len` is larger than [`longest_in_place`](Self::longest_in_place): there can never be so much room.
+    /// As for [`send`](Self::send). [`Encode`](SendError::Encode) where `len` is larger than
+    /// [`longest_in_place`](Self::longest_in_place): there can never be so much room.
     pub fn reserve(&mut self, len: usize) -> Result<Reservation<'_>, SendError<()>> {
+        self.fits(len)?;
         self.reserve_until(len, Until::ENDLESS).map_err(|refused| refused.for_good().sending(()))
     }
 
@@ -112,12 +110,9 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`TrySendError::Full`], and as for [`send`](Self::send).
-    ///
-    /// # Panics
-    ///
-    /// As for [`reserve`](Self::reserve).
+    /// [`TrySendError::Full`], and as for [`reserve`](Self::reserve).
     pub fn try_reserve(&mut self, len: usize) -> Result<Reservation<'_>, TrySendError<()>> {
+        self.fits(len)?;
         self.reserve_until(len, Until::Now).map_err(not_at_once)
     }
 
@@ -125,12 +120,9 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`SendTimeoutError::Timeout`], and as for [`send`](Self::send).
-    ///
-    /// # Panics
-    ///
-    /// As for [`reserve`](Self::reserve).
+    /// [`SendTimeoutError::Timeout`], and as for [`reserve`](Self::reserve).
     pub fn reserve_timeout(&mut self, len: usize, limit: Duration) -> Result<Reservation<'_>, SendTimeoutError<()>> {
+        self.fits(len)?;
         self.reserve_until(len, Until::within(limit)).map_err(not_in_time)
     }
 
@@ -202,13 +194,22 @@ impl Sender {
         Ok(())
     }
 
+    /// Whether a message of so many bytes can be in the ring as a whole.
+    fn fits(&self, len: usize) -> Result<(), SendError<()>> {
+        let longest = self.longest_in_place();
+        if len <= longest {
+            return Ok(());
+        }
+        self.half.check().map_err(|fault| fault.sending(()))?;
+        let why = format!(
+            "{len} bytes are never in this ring at once, which holds up to {longest}; let `send` wait for parts"
+        );
+        Err(SendError::Encode((), EncodeError::new(why)))
+    }
+
     /// Longer than the ring: part for part, as the receiver makes room.
     #[cold]
     fn stream<P: Deref<Target = [u8]>>(&mut self, pieces: &[P], len: usize, until: Until) -> Result<(), Refused> {
-        if matches!(until, Until::Now) {
-            self.half.check()?;
-            return Err(Refused::NotNow);
-        }
         let mut rest = Rest { pieces, taken: 0 };
         let (mut left, mut begins) = (len as u64, true);
         while left > 0 {
@@ -224,8 +225,6 @@ impl Sender {
     }
 
     fn reserve_until(&mut self, len: usize, until: Until) -> Result<Reservation<'_>, Refused> {
-        let longest = self.longest_in_place();
-        assert!(len <= longest, "{len} bytes are never in a ring in place that holds up to {longest} so; send them");
         self.room(Frame::whole(len as u64).size(), until)?;
         Ok(Reservation::new(self, len))
     }

@@ -11,7 +11,7 @@ use crate::channel::error::{Fault, PeerDeath, SendError, SendTimeoutError, TrySe
 use crate::channel::park::{Look, Patience, Spin, Until};
 use crate::channel::raw::Corrupt;
 use crate::channel::raw::primitive::Light;
-use crate::wire::Plain;
+use crate::wire::{EncodeError, Plain};
 
 /// The sending end of a ring. See [`channel`](super::channel).
 ///
@@ -146,13 +146,10 @@ impl<T: Plain> Sender<T> {
     ///
     /// # Errors
     ///
-    /// As for [`send`](Self::send).
-    ///
-    /// # Panics
-    ///
-    /// If `n` is larger than the capacity: there can never be so much room.
+    /// As for [`send`](Self::send). [`Encode`](SendError::Encode) where `n` is larger than the capacity: there can never be so much
+    /// room.
     pub fn reserve(&mut self, n: usize) -> Result<Reservation<'_, T>, SendError<()>> {
-        assert!(n <= self.ring.capacity, "{n} values never fit a ring of {}", self.ring.capacity);
+        self.fits(n)?;
         match self.whole_room(n, Until::ENDLESS) {
             Ok(true) => Ok(Reservation::new(self, n)),
             Ok(false) => Err(SendError::Corrupt(())),
@@ -164,13 +161,9 @@ impl<T: Plain> Sender<T> {
     ///
     /// # Errors
     ///
-    /// [`TrySendError::Full`], and as for [`send`](Self::send).
-    ///
-    /// # Panics
-    ///
-    /// As for [`reserve`](Self::reserve).
+    /// [`TrySendError::Full`], and as for [`reserve`](Self::reserve).
     pub fn try_reserve(&mut self, n: usize) -> Result<Reservation<'_, T>, TrySendError<()>> {
-        assert!(n <= self.ring.capacity, "{n} values never fit a ring of {}", self.ring.capacity);
+        self.fits(n)?;
         match self.whole_room(n, Until::Now) {
             Ok(true) => Ok(Reservation::new(self, n)),
             Ok(false) => Err(TrySendError::Full(())),
@@ -281,6 +274,17 @@ impl<T: Plain> Sender<T> {
     /// The same, for who has filled a reservation.
     pub(super) fn publish_filled(&mut self, n: usize) {
         self.publish(n, self.end.light());
+    }
+
+    /// Whether so many values can be in the ring at once.
+    fn fits(&mut self, n: usize) -> Result<(), SendError<()>> {
+        let capacity = self.ring.capacity;
+        if n <= capacity {
+            return Ok(());
+        }
+        self.look_up().map_err(|fault| fault.sending(()))?;
+        let why = format!("{n} values are never in this ring at once, which holds {capacity}; reserve fewer at a time");
+        Err(SendError::Encode((), EncodeError::new(why)))
     }
 
     /// Waits until there is room for all `n` at once.
