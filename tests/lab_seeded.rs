@@ -26,8 +26,8 @@ const BUGS: [(&str, &str, &str); 18] = [
     ("mpmc: publish before payload", "mpmc_send", "Torn"),
     ("channel: wake lost,no slices", "spsc_send_to_sleeper", "Hang"),
     ("bytes: tail before the word", "bytes_send", "Torn"),
-    ("blocks: taken from a message that is not over", "queue_send_long", "Torn"),
-    ("blocks: what the dead have taken is lost", "queue_send_long", "Torn"),
+    ("blocks: taken from a message that is not over", "queue_send", "Torn"),
+    ("blocks: what the dead have taken is lost", "queue_send", "Torn"),
 ];
 
 /// These find nothing, also where nobody looks again by himself: no wake is lost, whoever dies.

@@ -3,16 +3,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tine::channel::{Builder, SendError};
+use tine::channel::{Builder, Receiver, SendError};
+
+use tine::wait;
 
 use crate::support::Case;
-use crate::{SHORT, cases, queue};
+use crate::{LONG, SHORT, cases, queue, until_asleep};
 
 pub const CASES: &[Case] = cases![
     claims_come_back_with_their_attempts,
     idle_is_when_all_is_done,
     idle_is_never_where_nobody_receives,
     workers_are_killed_and_all_is_done,
+    wait_takes_queues_and_dead_letters,
 ];
 
 fn claims_come_back_with_their_attempts() {
@@ -112,4 +115,28 @@ fn workers_are_killed_and_all_is_done() {
     }
     let done: BTreeSet<u32> = done_rx.iter().map_while(Result::ok).collect();
     assert_eq!(done.len(), 400, "each was done at least once");
+}
+
+fn wait_takes_queues_and_dead_letters() {
+    let (tx, rx) = Builder::<String>::new(4).redeliver(1).build().unwrap();
+    let letters = rx.dead_letters().unwrap();
+    let (_other_tx, other) = queue::<u8>(1);
+    assert_eq!(wait(&[&letters, &other, &rx], Some(SHORT)).unwrap(), None);
+    let waits = |letters: &Receiver<String>, other: &Receiver<u8>, rx: &Receiver<String>| {
+        let ends = (letters.clone(), other.clone(), rx.clone());
+        let child = tine::spawn(move || wait(&[&ends.0, &ends.1, &ends.2], Some(LONG)).unwrap()).unwrap();
+        until_asleep(&child);
+        child
+    };
+    let child = waits(&letters, &other, &rx);
+    tx.send("job".into()).unwrap();
+    assert_eq!(child.join().unwrap(), Some(2));
+    let claim = rx.claim().unwrap();
+    let child = waits(&letters, &other, &rx);
+    drop(claim);
+    assert_eq!(child.join().unwrap(), Some(0));
+    letters.recv().unwrap();
+    let child = waits(&letters, &other, &rx);
+    drop(tx);
+    assert!(matches!(child.join().unwrap(), Some(0 | 2)), "the end is told, too");
 }

@@ -16,7 +16,7 @@ use crate::{LONG, cases};
 #[path = "../models/spsc_hostile.rs"]
 mod spsc_hostile;
 
-use spsc_hostile::Page;
+use spsc_hostile::{Page, Random};
 
 pub const CASES: &[Case] = cases![any_words, words_that_are_possible, messages_that_are_possible];
 
@@ -52,22 +52,6 @@ fn time() -> Duration {
     seconds.map_or(Duration::from_millis(500), |seconds| {
         Duration::from_secs(seconds.parse().expect("a number of seconds"))
     })
-}
-
-/// Numbers of no meaning.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        self.next() as usize % end
-    }
 }
 
 /// The memory of a queue.
@@ -116,7 +100,7 @@ fn work_beside(one_is_fooled: bool, write: fn(&Pages, &mut Random)) {
     while goes_on(fooled) {
         let (pages, ends) = queue();
         let vandal = tine::spawn(move || {
-            let mut random = Random(0x9e37_79b9_7f4a_7c15);
+            let mut random = Random::default();
             while std::hint::black_box(true) {
                 write(&pages, &mut random);
             }

@@ -14,7 +14,7 @@ use crate::support::Case;
 #[path = "../models/spsc_hostile.rs"]
 mod spsc_hostile;
 
-use spsc_hostile::{EMPTIED, ENDS, FILLED, HEADER, Page};
+use spsc_hostile::{EMPTIED, ENDS, FILLED, HEADER, Page, Random};
 
 pub const CASES: &[Case] =
     cases![any_words, signals_that_never_wake, signals_that_always_wake, ends_of_anybody, positions_that_are_possible];
@@ -24,22 +24,10 @@ fn time() -> Duration {
     Duration::from_secs(seconds.map_or(1, |seconds| seconds.parse().expect("a number of seconds")))
 }
 
-/// Numbers of no meaning.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-}
-
 /// Writes until it is killed.
 fn vandal(page: Page, mut write: impl FnMut(&Page, &mut Random)) -> JoinHandle<()> {
     tine::spawn(move || {
-        let mut random = Random(0x9e37_79b9_7f4a_7c15);
+        let mut random = Random::default();
         loop {
             write(&page, &mut random);
         }
