@@ -256,7 +256,7 @@ campaigns! {
     bytes_try_send: bytes::send_alone(), Kill 80, Freeze 50, Double 36;
     bytes_try_recv: bytes::recv_alone(), Kill 80, Freeze 50, Double 36;
 
-    queue_send: queue::send(), Kill 100;
+    queue_send_long: queue::send(), Kill 100;
     queue_send_page: queue::send_page(), Kill 30;
     queue_try_send: queue::send_beside(), Kill 60, Freeze 60, Double 49;
     queue_recv: queue::recv(), Kill 100;
