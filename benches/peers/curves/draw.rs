@@ -69,10 +69,8 @@ impl Picture<'_> {
             points().map(of).fold((f64::MAX, f64::MIN), |(least, most), v| (least.min(v), most.max(v)))
         };
         let (x, y) = (bounds(&|point| point.0), bounds(&|point| point.1 / self.unit));
-        let end = |of: fn(&[(f64, f64)]) -> Option<&(f64, f64)>| {
-            curves.iter().filter_map(|curve| of(&curve.points)).map(|point| point.1).fold(0.0, f64::max)
-        };
-        let free_corner = match end(<[_]>::first) < end(<[_]>::last) {
+        let most = |place: fn(&Curve) -> f64| curves.iter().map(place).fold(0.0, f64::max);
+        let free_corner = match most(|curve| curve.points[0].1) < most(|curve| curve.points[curve.points.len() - 1].1) {
             true => SeriesLabelPosition::UpperLeft,
             false => SeriesLabelPosition::UpperRight,
         };
