@@ -29,7 +29,7 @@ pub fn round_trips(spin: Spin) -> Duration {
     answered.set_spin(spin);
     let near = steps(64, n, move |i| {
         ask.send(i).expect("the other lives");
-        assert_eq!(answered.recv(), Ok(i));
+        assert_eq!(answered.recv().expect("the other lives"), i);
     });
     let far = steps(64, n, move |_| {
         answer.send(asked.recv().expect("the other lives")).expect("the other lives");
@@ -44,7 +44,7 @@ pub fn stream(capacity: usize, spin: Spin, n: u32) -> Duration {
     rx.set_spin(spin);
     let warm = capacity as u32;
     let sender = steps(warm, n, move |i| tx.send(i).expect("the receiver lives"));
-    let receiver = steps(warm, n, move |i| assert_eq!(rx.recv(), Ok(i)));
+    let receiver = steps(warm, n, move |i| assert_eq!(rx.recv().expect("the sender lives"), i));
     thousand(spawned(vec![sender, receiver]), n)
 }
 

@@ -107,7 +107,7 @@ pub fn crossbeam_round_trips() -> Duration {
     let (answer, answered) = crossbeam_channel::bounded(64);
     let near = steps(64, n, move |i| {
         ask.send(i).expect("the other lives");
-        assert_eq!(answered.recv(), Ok(i));
+        assert_eq!(answered.recv().expect("the other lives"), i);
     });
     let far = steps(64, n, move |_| answer.send(asked.recv().expect("the other lives")).expect("the other lives"));
     thousand(threads(vec![near, far]), n)

@@ -26,7 +26,7 @@ pub fn spsc(channels: usize) -> Duration {
         senders.iter_mut().for_each(|tx| tx.send(i).expect("the receiver lives"));
     });
     let receiver = steps(1, laps, move |i| {
-        receivers.iter_mut().for_each(|rx| assert_eq!(rx.recv(), Ok(i)));
+        receivers.iter_mut().for_each(|rx| assert_eq!(rx.recv().expect("the sender lives"), i));
     });
     thousand(spawned(vec![sender, receiver]), laps * channels as u32)
 }
@@ -40,7 +40,7 @@ pub fn mpmc(channels: usize) -> Duration {
         senders.iter_mut().for_each(|tx| tx.send(i).expect("the receiver lives"));
     });
     let receiver = steps(1, laps, move |i| {
-        receivers.iter_mut().for_each(|rx| assert_eq!(rx.recv(), Ok(i)));
+        receivers.iter_mut().for_each(|rx| assert_eq!(rx.recv().expect("the sender lives"), i));
     });
     thousand(spawned(vec![sender, receiver]), laps * channels as u32)
 }

@@ -50,8 +50,13 @@ impl<'a, T: Plain> Reservation<'a, T> {
     /// # Errors
     ///
     /// [`OutOfRange`].
+    #[inline]
     pub fn write(&mut self, index: usize, value: T) -> Result<(), OutOfRange> {
-        self.copy_from(index, &[value])
+        if index >= self.len {
+            return Err(OutOfRange { start: index, end: index.saturating_add(1), len: self.len });
+        }
+        let ring = &self.sender.ring;
+        ring.cells().set(ring.place(self.sender.cursor.position() + index as u64), value)
     }
 
     /// Writes `values` from number `offset` on.
@@ -131,6 +136,7 @@ impl<'a, T: Plain> Peek<'a, T> {
     }
 
     /// Value number `index`.
+    #[inline]
     pub fn get(&self, index: usize) -> Option<T> {
         if index >= self.len {
             return None;
