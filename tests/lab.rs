@@ -1,8 +1,8 @@
 //! Processes that are killed before every instruction of an operation: `docs/9-killed-anywhere.md`.
 //!
-//! `cargo test --test lab` takes a sample of the instructions; `TINE_LAB=all cargo test --release --test lab` takes all.
-//! `TINE_LAB=few` takes a quarter of the sample, and `TINE_LAB="one finding"` three times the sample, but ends a case with
-//! its first finding: where a bug is known to be there, or is hunted. At the end there is a table of what was done.
+//! `TINE_LAB=sample` takes a sample of the instructions, `cargo test` by itself a quarter of that, and
+//! `TINE_LAB=all cargo test --release --test lab` takes all. `TINE_LAB="one finding"` takes three times the sample, but ends a
+//! case with its first finding: where a bug is known to be there, or is hunted. At the end there is a table of what was done.
 mod support;
 
 #[cfg(target_arch = "x86_64")]

@@ -80,10 +80,10 @@ impl Plan {
 /// How much is done, as the environment variable `TINE_LAB` asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// A sample of the instructions, which each case names.
-    Short,
-    /// `few`: a quarter of that.
+    /// A quarter of the sample.
     Few,
+    /// `sample`: of the instructions, as many as each case names.
+    Short,
     /// `one finding`: three times as many, until there is one finding.
     OneFinding,
     /// `all`: each instruction.
@@ -96,11 +96,11 @@ impl Extent {
     /// If `TINE_LAB` is none of the words.
     pub fn asked() -> Extent {
         match std::env::var("TINE_LAB").as_deref() {
-            Err(_) => Extent::Short,
-            Ok("few") => Extent::Few,
+            Err(_) => Extent::Few,
+            Ok("sample") => Extent::Short,
             Ok("one finding") => Extent::OneFinding,
             Ok("all") => Extent::All,
-            Ok(other) => panic!("TINE_LAB is {other:?}: \"few\", \"one finding\" and \"all\" are understood"),
+            Ok(other) => panic!("TINE_LAB is {other:?}: \"sample\", \"one finding\" and \"all\" are understood"),
         }
     }
 }
