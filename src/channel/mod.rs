@@ -102,3 +102,7 @@ pub use error::{PeerDeath, RecvError, RecvTimeoutError, SendError, SendTimeoutEr
 pub use iter::{IntoIter, Iter};
 pub use park::Spin;
 pub use queue::{Builder, Claim, Receiver, Sender, channel};
+/// For the fuzzer, which nobody else's build is for.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use raw::any_words::check as any_words;

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tine::channel::mpmc::Receiver;
+use tine::channel::mpmc::{self, Receiver};
 use tine::channel::{RecvError, RecvTimeoutError, TryRecvError, TrySendError};
 use tine::process::Signal;
 
@@ -20,6 +20,7 @@ pub const CASES: &[Case] = cases![
     a_forgotten_claim_ends_with_its_thread,
     a_killed_claimant_is_followed_by_another,
     attempts_are_counted_over_many_deaths,
+    what_is_claimed_too_often_is_a_dead_letter,
     a_sleeping_receiver_is_woken_by_the_claimants_death,
     a_stopped_claimant_is_not_robbed,
     a_copy_of_a_claim_does_nothing,
@@ -149,6 +150,24 @@ fn a_killed_claimant_is_followed_by_another() {
     assert_eq!((*claim, claim.attempts()), (1, 2));
     claim.done();
     assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
+}
+
+/// Values lie in their slots here; all else of dead letters is what `channel` has, and is tested there.
+fn what_is_claimed_too_often_is_a_dead_letter() {
+    let (mut tx, mut rx) = mpmc::redelivering::<u64>(4, 2).unwrap();
+    let mut letters = rx.dead_letters().unwrap();
+    tx.send(1).unwrap();
+    tx.send(2).unwrap();
+    drop(rx.claim().unwrap());
+    assert_eq!(letters.try_recv(), Err(TryRecvError::Empty), "once is not too often");
+    let child = claim_and_stay(&rx);
+    until("it is claimed", || rx.len() == 1);
+    child.kill().unwrap();
+    child.join().unwrap_err();
+    assert_eq!((letters.recv(), letters.try_recv()), (Ok(1), Err(TryRecvError::Empty)));
+    assert_eq!((rx.try_recv(), rx.try_recv()), (Ok(2), Err(TryRecvError::Empty)));
+    assert!(mpmc::redelivering::<u64>(4, 0).is_err());
+    assert!(ring::<u64>(4).1.dead_letters().is_err());
 }
 
 fn attempts_are_counted_over_many_deaths() {

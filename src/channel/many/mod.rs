@@ -151,6 +151,19 @@ impl<S> fmt::Debug for Ring<S> {
     }
 }
 
+/// How often a message may be claimed.
+///
+/// # Errors
+///
+/// `InvalidInput` where that is not from 1 to 65534.
+pub(super) fn attempts(most: u32) -> io::Result<u16> {
+    // One more is counted when a dead letter is claimed.
+    u16::try_from(most).ok().filter(|most| (1..u16::MAX).contains(most)).ok_or_else(|| {
+        let why = format!("a message cannot be claimed up to {most} times; ask for 1 to 65534");
+        io::Error::new(io::ErrorKind::InvalidInput, why)
+    })
+}
+
 /// A ring of so many slots, in memory with room for `cells` values of `T`; and more words than those of the slots, zeroed. What was
 /// claimed `attempts` times becomes a dead letter; with 0 nothing does.
 ///

@@ -79,8 +79,7 @@ impl<S: Store> Receiver<S> {
     /// As for [`try_clone`](Self::try_clone); `InvalidInput` where there are none.
     pub(in crate::channel) fn dead_letters(&self) -> io::Result<Receiver<S>> {
         if !self.ring.shape.has_letters() {
-            let why =
-                "this channel delivers again whatever is not done; build it with `redeliver` to have dead letters";
+            let why = "this channel delivers again whatever is not done; make it with `redeliver` (an `mpmc` by `redelivering`) to have dead letters";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         self.look_at_owner()?;

@@ -134,7 +134,34 @@ impl<T: Plain> Store for Cells<T> {
 /// `InvalidInput` for a capacity of 0; `OutOfMemory` where the memory is not to be had, or the size is beyond the address
 /// space; what `/proc` says where it does not tell who this process is.
 pub fn channel<T: Plain>(capacity: usize) -> io::Result<(Sender<T>, Receiver<T>)> {
-    let (sender, receiver) = many::channel::<T, _>(capacity, 0, capacity, 0, Cells(PhantomData))?;
+    build(capacity, 0)
+}
+
+/// As [`channel`], and what was claimed `max_attempts` times, and not done, becomes a *dead letter*: it is delivered to
+/// [`Receiver::dead_letters`] only. All that is said at [`channel::Builder::redeliver`](crate::channel::Builder::redeliver) holds.
+///
+/// ```
+/// use tine::channel::mpmc;
+///
+/// # fn main() -> Result<(), tine::Error> {
+/// let (mut tx, mut rx) = mpmc::redelivering::<u64>(16, 1)?;
+/// let mut letters = rx.dead_letters()?;
+/// tx.send(7)?;
+/// drop(rx.claim()?);
+/// assert_eq!((letters.recv()?, rx.is_empty()), (7, true));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// As for [`channel`]; `InvalidInput` where `max_attempts` is not from 1 to 65534.
+pub fn redelivering<T: Plain>(capacity: usize, max_attempts: u32) -> io::Result<(Sender<T>, Receiver<T>)> {
+    build(capacity, many::attempts(max_attempts)?)
+}
+
+fn build<T: Plain>(capacity: usize, attempts: u16) -> io::Result<(Sender<T>, Receiver<T>)> {
+    let (sender, receiver) = many::channel::<T, _>(capacity, attempts, capacity, 0, Cells(PhantomData))?;
     Ok((Sender { inner: sender }, Receiver { inner: receiver }))
 }
 

@@ -31,6 +31,17 @@ impl<T: Plain> Receiver<T> {
         Ok(Receiver { inner: self.inner.try_clone()? })
     }
 
+    /// A receiver of dead letters: of messages that were claimed as often as [`redelivering`](super::redelivering) allows, and not done. It
+    /// belongs to the calling process, and receives nothing else.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` where the channel was made without that; `PermissionDenied` where this end is another process's; `OutOfMemory`
+    /// where there are 64 already.
+    pub fn dead_letters(&self) -> io::Result<Receiver<T>> {
+        Ok(Receiver { inner: self.inner.dead_letters()? })
+    }
+
     /// Receives the next message; waits while there is none.
     ///
     /// # Errors

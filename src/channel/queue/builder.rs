@@ -86,19 +86,10 @@ impl<T: Wire> Builder<T> {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for no messages, and for a number of attempts beyond its limits; `OutOfMemory` where the memory is not to be had, or the size is beyond the address
-    /// space; what `/proc` says where it does not tell who this process is.
+    /// `InvalidInput` for no messages, and for a number of attempts beyond its limits; `OutOfMemory` where the memory is not to be had,
+    /// or the size is beyond the address space; what `/proc` says where it does not tell who this process is.
     pub fn build(self) -> io::Result<(Sender<T>, Receiver<T>)> {
-        let attempts = match self.attempts {
-            None => 0,
-            // One more is counted when a dead letter is claimed.
-            Some(attempts) => {
-                u16::try_from(attempts).ok().filter(|attempts| (1..u16::MAX).contains(attempts)).ok_or_else(|| {
-                    let why = format!("a message cannot be claimed up to {attempts} times; ask for 1 to 65534");
-                    io::Error::new(io::ErrorKind::InvalidInput, why)
-                })?
-            }
-        };
+        let attempts = self.attempts.map_or(Ok(0), many::attempts)?;
         let store = Bytes::new(self.messages, self.bytes);
         let cells = store.cells().ok_or_else(|| {
             let why = format!("{} messages and {} bytes do not fit the address space", self.messages, self.bytes);

@@ -24,9 +24,16 @@ pub(crate) struct Cursors {
 }
 
 impl Cursors {
-    #[cfg(loom)]
+    #[cfg(any(loom, test, fuzzing))]
     pub(crate) fn new(start: u64) -> Cursors {
         Cursors { tail: Line(AtomicU64::new(start)), head: Line(AtomicU64::new(start)) }
+    }
+
+    /// As a peer might.
+    #[cfg(all(any(test, fuzzing), not(loom)))]
+    pub(crate) fn overwrite(&self, head: u64, tail: u64) {
+        self.head.0.store(head, Ordering::Relaxed);
+        self.tail.0.store(tail, Ordering::Relaxed);
     }
 
     /// How many are in the ring, for who is neither its sender nor its receiver: as of two moments.

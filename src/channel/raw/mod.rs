@@ -6,6 +6,8 @@
 //! Whatever is read from these words may have been written by a peer that means harm: each is loaded once, checked, and then
 //! used, and no loop is as long as a word says.
 
+#[cfg(all(any(test, fuzzing), not(loom)))]
+pub(crate) mod any_words;
 pub(crate) mod blocks;
 pub(crate) mod bytes;
 pub(crate) mod cursor;

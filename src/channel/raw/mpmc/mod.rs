@@ -84,7 +84,15 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    #[cfg(any(loom, test))]
+    /// As a peer might: one of them, to what `next` makes of it.
+    #[cfg(all(any(test, fuzzing), not(loom)))]
+    pub(crate) fn overwrite(&self, number: usize, next: impl FnOnce(u64) -> Option<u64>) -> Option<()> {
+        let word = [&self.tail.0, &self.head.0, &self.returned.0][number % 3];
+        word.store(next(word.load(Ordering::Relaxed))?, Ordering::Relaxed);
+        Some(())
+    }
+
+    #[cfg(any(loom, test, fuzzing))]
     pub(crate) fn new() -> Bounds {
         let [tail, head, returned] = [0, 0, 0].map(|zero| Line(AtomicU64::new(zero)));
         Bounds { tail, head, returned }
