@@ -46,7 +46,7 @@ impl<T: Plain> Receiver<T> {
     #[inline]
     pub fn recv(&mut self) -> Result<T, RecvError> {
         if self.has_some() {
-            return Ok(self.take_swiftly());
+            return Ok(self.take(Light::FREE));
         }
         self.recv_slowly()
     }
@@ -69,7 +69,7 @@ impl<T: Plain> Receiver<T> {
     #[inline]
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         if self.has_some() {
-            return Ok(self.take_swiftly());
+            return Ok(self.take(Light::FREE));
         }
         self.try_recv_slowly()
     }
@@ -263,11 +263,6 @@ impl<T: Plain> Receiver<T> {
     #[inline]
     fn has_some(&mut self) -> bool {
         self.end.is_swift() && self.cursor.filled(&self.ring.header().cursors, 1).is_ok_and(|filled| filled > 0)
-    }
-
-    #[inline]
-    fn take_swiftly(&mut self) -> T {
-        self.take(Light::FREE)
     }
 
     #[inline]

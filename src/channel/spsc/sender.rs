@@ -41,7 +41,7 @@ impl<T: Plain> Sender<T> {
     #[inline]
     pub fn send(&mut self, value: T) -> Result<(), SendError<T>> {
         if self.has_room() {
-            self.put_swiftly(value);
+            self.put(value, Light::FREE);
             return Ok(());
         }
         self.send_slowly(value)
@@ -68,7 +68,7 @@ impl<T: Plain> Sender<T> {
     #[inline]
     pub fn try_send(&mut self, value: T) -> Result<(), TrySendError<T>> {
         if self.has_room() {
-            self.put_swiftly(value);
+            self.put(value, Light::FREE);
             return Ok(());
         }
         self.try_send_slowly(value)
@@ -229,11 +229,6 @@ impl<T: Plain> Sender<T> {
         self.end.is_swift()
             && !header.filled.0.is_gone()
             && self.cursor.room(&header.cursors, 1).is_ok_and(|room| room > 0)
-    }
-
-    #[inline]
-    fn put_swiftly(&mut self, value: T) {
-        self.put(value, Light::FREE);
     }
 
     #[inline]
